@@ -1,0 +1,90 @@
+"""Builds the command line and dispatches: nothing heavy is imported before a command runs."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from facenet._version import __version__
+from facenet.errors import FacenetError, UsageError
+
+_COMMANDS = ("train", "evaluate", "demo", "dataset", "models")
+_USAGE = 2
+_INTERRUPTED = 130
+
+_ORIGINAL = """\
+the original command lines:
+  python cli.py --train-module inception       fine-tune the embedding network with triplets
+  python cli.py --train-module classification  train the head on the tuned network
+  python cli.py --train 0                      evaluate the newest checkpoint
+each takes the flags of `train` or `evaluate`, such as --rootdir DIR, --lr, --bs, --ep, --check 1 (resume)
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="facenet",
+        description="From folders of face pictures to a recogniser one can trust.",
+        epilog=_ORIGINAL,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"facenet {__version__}")
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name in _COMMANDS:
+        importlib.import_module(f"facenet.commands.{name}").register(subparsers)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code.
+
+    0 done, 1 a negative answer, 2 wrong usage, 3 bad input, 4 something missing, 5 contract mismatch, 130 interrupted.
+    """
+    given = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in given
+    try:
+        parser = build_parser()
+        if not given:
+            parser.print_help(sys.stderr)
+            return _USAGE
+        args = parser.parse_args(_translated(given))
+        module, _, name = args.handler.partition(":")
+        handler: Callable[[argparse.Namespace], int] = getattr(importlib.import_module(module), name)
+        return handler(args)
+    except FacenetError as error:
+        if debug:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone. Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def run() -> None:
+    """Entry point of the program."""
+    sys.exit(main())
+
+
+def _translated(argv: list[str]) -> list[str]:
+    """The original flags-only command line in terms of the verbs; anything else as it is."""
+    if not any(word.split("=")[0] in ("--train", "--train-module") for word in argv):
+        return argv
+    parser = argparse.ArgumentParser(prog="facenet", allow_abbrev=False, add_help=False)
+    parser.add_argument("--train", type=int, choices=(0, 1), default=1)
+    parser.add_argument("--train-module", choices=("inception", "classification"))
+    known, rest = parser.parse_known_args(argv)
+    if known.train == 0:
+        return ["evaluate", *rest]
+    if known.train_module is None:
+        raise UsageError("--train 1 needs --train-module inception or --train-module classification")
+    return ["train", known.train_module, *rest]

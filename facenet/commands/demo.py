@@ -1,0 +1,56 @@
+"""``demo``: the main job end to end on the sample people."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from facenet.commands.common import add_common_flags, emit_json, note, print_table
+from facenet.commands.evaluate import evaluation_rows
+from facenet.commands.train import INTERRUPTED, stop_on_interrupt
+from facenet.errors import printable
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the ``demo`` parser."""
+    parser = subparsers.add_parser("demo", help="train and evaluate on the drawn sample people, in a few minutes")
+    parser.add_argument("--rootdir", type=Path, default=Path("datasets/custom_images"), help="folder of people")
+    parser.add_argument("--run-dir", type=Path, default=Path("runs/demo"), help="where results go")
+    parser.add_argument("--ep", "--epochs", dest="epochs", type=int, help="epochs of triplet training")
+    add_common_flags(parser)
+    parser.set_defaults(handler="facenet.commands.demo:run")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the demo; 0 when done, 130 when interrupted."""
+    from facenet.commands.screen import Screen
+    from facenet.workflows.demo import DemoResult, run_demo
+
+    with Screen() as screen, stop_on_interrupt(screen.say) as stop:
+        result = run_demo(
+            args.rootdir,
+            args.run_dir,
+            screen,
+            device=args.device,
+            epochs=args.epochs,
+            stop=stop,
+            command=tuple(sys.argv),
+        )
+    if not isinstance(result, DemoResult):
+        note("stopped before the end")
+        return INTERRUPTED
+    if args.json:
+        emit_json(result.to_dict())
+        return 0
+    start = result.triplet.outcome.start if result.triplet.outcome is not None else {}
+    before = {"verification: ROC AUC": "roc_auc", "verification: EER": "eer", "identification: rank 1": "rank_1"}
+    rows = [
+        (name, f"{start[before[name]]:.4f}" if before.get(name) in start else "-", value, chance, basis)
+        for name, value, chance, basis in evaluation_rows(result.evaluation.evaluation)
+    ]
+    print_table("Held-out pictures of the sample people", ("metric", "untrained", "trained", "chance", "rests on"), rows)
+    note(f"checkpoint: {printable(result.evaluation.checkpoint)}")
+    note(f"metrics: {printable(args.run_dir / 'metrics.json')}")
+    note(f"done in {result.seconds:.0f} s, from random weights; for real faces start from --pretrained vggface2")
+    return 0

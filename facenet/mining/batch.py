@@ -1,0 +1,153 @@
+"""What every selection strategy works on: a checked batch, its anchor–positive pairs and its distances in chunks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from facenet.errors import TrainingDiverged, UsageError
+from facenet.geometry import normalise, squared_l2
+
+_INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+
+
+@dataclass(frozen=True, eq=False)
+class PairChunk:
+    """Some consecutive anchor–positive pairs with the distances of their anchors.
+
+    Attributes:
+        start: position of the first pair among all pairs of the batch.
+        anchors: ``(m,)`` int64, ascending.
+        positives: ``(m,)`` int64, ascending within an anchor.
+        positive_distances: ``(m,)`` float in ``[0, 4]``, squared L2 of each pair.
+        negative_distances: ``(r, n)`` float in ``[0, 4]``, squared L2 of ``r`` anchors to the whole batch; infinite
+            where the column shows the anchor's own person.
+        rows: ``(m,)`` int64 in ``[0, r)``, the row of ``negative_distances`` that belongs to each pair.
+    """
+
+    start: int
+    anchors: Tensor
+    positives: Tensor
+    positive_distances: Tensor
+    negative_distances: Tensor
+    rows: Tensor
+
+
+class Batch:
+    """A checked batch of embeddings and the people they show.
+
+    Args:
+        embeddings: ``(n, d)``, any floating dtype; rows are normalised again in float32, which heals the rounding of
+            half precision. ``n`` may be 0.
+        labels: ``(n,)`` integers, one per person, on the same device; any values, in any order.
+        chunk: how many numbers a working matrix may hold; one row of ``n`` is the least.
+
+    Raises:
+        UsageError: wrong shape, dtype or device.
+        TrainingDiverged: a row holds NaN or infinity.
+
+    Attributes:
+        order: ``(n,)`` int64, the images sorted by person, within a person by index.
+        begin, end: ``(n,)`` int64, from where to where the images of each image's person stand in ``order``.
+        size: ``(n,)`` int64, ``end - begin``: how many images each image's person has.
+    """
+
+    def __init__(self, embeddings: Tensor, labels: Tensor, chunk: int) -> None:
+        _check(embeddings, labels, chunk)
+        self._embeddings, self._chunk = embeddings, chunk
+        self.labels = labels
+        self.device = embeddings.device
+        self.dimensions = embeddings.shape[1]
+        by_person, self.order = labels.sort(stable=True)
+        self.begin = torch.searchsorted(by_person, labels)
+        self.end = torch.searchsorted(by_person, labels, right=True)
+        self.size = self.end - self.begin
+
+    def __len__(self) -> int:
+        return self.labels.shape[0]
+
+    @cached_property
+    def has_negatives(self) -> bool:
+        """Whether at least two people are shown: then every image has a negative, otherwise none has."""
+        return len(self) > 0 and int(self.size[0]) < len(self)
+
+    @cached_property
+    def embeddings(self) -> Tensor:
+        """``(n, d)`` float32 (float64 if given) unit rows."""
+        return normalise(self._embeddings)
+
+    @cached_property
+    def pairs(self) -> tuple[Tensor, Tensor]:
+        """Every ordered pair of two images of one person: anchors and positives, ``(m,)`` int64 each, ascending."""
+        partners = self.size - 1
+        anchors = torch.repeat_interleave(partners)
+        before = partners.cumsum(0) - partners
+        place = torch.arange(anchors.shape[0], device=self.device)
+        place += (self.begin - before).index_select(0, anchors)
+        rank = torch.empty_like(self.order)
+        rank[self.order] = torch.arange(len(self), device=self.device)
+        # The anchor itself is stepped over, so its partners beyond it stand one place further on.
+        place += place >= rank.index_select(0, anchors)
+        return anchors, self.order.index_select(0, place)
+
+    def distances(self, first: int, last: int) -> Tensor:
+        """Squared L2 of images ``first:last`` to the whole batch: ``(last - first, n)``."""
+        return squared_l2(self.embeddings[first:last], self.embeddings)
+
+    def same_person(self, first: int, last: int) -> Tensor:
+        """Whether images ``first:last`` show the person of each column, themselves included: ``(last - first, n)``."""
+        return self.labels[first:last].unsqueeze(1) == self.labels
+
+    def row_ranges(self) -> Iterator[tuple[int, int]]:
+        """Cut the images into ranges ``first, last`` whose distances fit into one working matrix."""
+        step = max(1, self._chunk // max(1, len(self)))
+        for first in range(0, len(self), step):
+            yield first, min(first + step, len(self))
+
+    def pair_chunks(self) -> Iterator[PairChunk]:
+        """Cut the pairs so that one row of ``n`` numbers for each pair fits into one working matrix."""
+        anchors, positives = self.pairs
+        step = max(1, self._chunk // max(1, len(self)))
+        for start in range(0, anchors.shape[0], step):
+            some = anchors[start : start + step]
+            partner = positives[start : start + step]
+            first, last = int(some[0]), int(some[-1]) + 1
+            distances = self.distances(first, last)
+            rows = some - first
+            to_partner = distances[rows, partner]
+            distances.masked_fill_(self.same_person(first, last), math.inf)
+            yield PairChunk(start, some, partner, to_partner, distances, rows)
+
+
+def _check(embeddings: Tensor, labels: Tensor, chunk: int) -> None:
+    if embeddings.ndim != 2 or embeddings.shape[1] == 0 or not embeddings.is_floating_point():
+        raise UsageError(f"embeddings must be floats (n, d), not {tuple(embeddings.shape)} {embeddings.dtype}")
+    if labels.dtype not in _INTEGERS:
+        raise UsageError(f"labels must be integers, not {labels.dtype}")
+    if labels.shape != embeddings.shape[:1]:
+        raise UsageError(f"{embeddings.shape[0]} embeddings need as many labels, not shape {tuple(labels.shape)}")
+    if labels.device != embeddings.device:
+        raise UsageError(f"labels are on {labels.device}, embeddings on {embeddings.device}")
+    if chunk < 1:
+        raise UsageError(f"chunk must be at least 1, not {chunk}")
+    require_finite(embeddings)
+
+
+def require_finite(embeddings: Tensor) -> None:
+    """Raise :class:`~facenet.errors.TrainingDiverged` if any of ``(n, d)`` embeddings holds NaN or infinity."""
+    if embeddings.numel() == 0:
+        return
+    # Smallest and largest carry every NaN and infinity along, and take one pass instead of three.
+    smallest, largest = embeddings.detach().aminmax()
+    if math.isfinite(smallest.item()) and math.isfinite(largest.item()):
+        return
+    bad = (~embeddings.isfinite().all(dim=1)).nonzero().squeeze(1)
+    raise TrainingDiverged(
+        f"{len(bad)} of {len(embeddings)} embeddings hold NaN or infinity (the first in row {int(bad[0])}): "
+        "training has diverged; lower the learning rate, clip gradients, or train in fp32"
+    )

@@ -1,0 +1,136 @@
+"""The contract by which an image becomes a network input, and the fingerprint that tells two embeddings apart.
+
+Training, evaluation and use all call :meth:`Preprocessing.load` or :meth:`Preprocessing.to_face` and
+:meth:`Preprocessing.normalise`; nothing else in the package resizes or scales pixels on the way to a network.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchvision.transforms.v2 import InterpolationMode
+from torchvision.transforms.v2 import functional as transform
+
+from facenet.errors import CheckpointError, UsageError
+from facenet.images import load_image
+
+_LARGEST_SIDE = 4096
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a picture becomes a network input; equal contracts give equal pixels.
+
+    Attributes:
+        height, width: size of the network input in pixels.
+        detector: who finds the face: ``"none"`` means that the picture is the face already.
+        crop: how the face is cut from the picture: ``"none"`` for pictures that hold one cropped or aligned face.
+        fit: ``"cover"``: scale with the sides' ratio kept until the input is covered, then cut the middle out.
+        colour: order of the channels, ``"RGB"``.
+        mean, std: each value ``x`` in ``[0, 255]`` becomes ``(x - mean) / std``.
+        interpolation: ``"bilinear-antialias"``.
+    """
+
+    height: int
+    width: int
+    detector: str = "none"
+    crop: str = "none"
+    fit: str = "cover"
+    colour: str = "RGB"
+    mean: float = 127.5
+    std: float = 128.0
+    interpolation: str = "bilinear-antialias"
+
+    def __post_init__(self) -> None:
+        allowed = {"fit": "cover", "colour": "RGB", "interpolation": "bilinear-antialias"}
+        for field, value in allowed.items():
+            if getattr(self, field) != value:
+                raise UsageError(f"preprocessing {field} must be {value!r}, not {getattr(self, field)!r}")
+        if not (1 <= self.height <= _LARGEST_SIDE and 1 <= self.width <= _LARGEST_SIDE):
+            raise UsageError(f"network input of {self.height}x{self.width} pixels: sides must be 1 to {_LARGEST_SIDE}")
+        if not (math.isfinite(self.mean) and math.isfinite(self.std) and self.std > 0):
+            raise UsageError("preprocessing needs a finite mean and a positive std")
+
+    def load(self, path: str | os.PathLike[str]) -> Tensor:
+        """Picture file → face: ``uint8 (3, height, width)``, laid out in memory as ``(height, width, 3)``.
+
+        A JPEG at least twice as large as needed is scaled while it is decoded.
+
+        Raises:
+            UnreadableImage: as :func:`facenet.images.load_image`.
+        """
+        return self.to_face(load_image(path, at_least=(2 * self.height, 2 * self.width)))
+
+    def to_face(self, image: np.ndarray) -> Tensor:
+        """Image → face: ``uint8 (H, W, 3)`` → ``uint8 (3, height, width)``, laid out in memory as it came."""
+        # A view in (3, H, W) order over (H, W, 3) memory takes torchvision's fast path for interleaved pixels.
+        picture = torch.from_numpy(image).permute(2, 0, 1)
+        high, wide = image.shape[:2]
+        scale = max(self.height / high, self.width / wide)
+        size = [max(self.height, round(high * scale)), max(self.width, round(wide * scale))]
+        if size != [high, wide]:
+            picture = transform.resize(picture, size, interpolation=InterpolationMode.BILINEAR, antialias=True)
+        top, left = (size[0] - self.height) // 2, (size[1] - self.width) // 2
+        return picture[:, top : top + self.height, left : left + self.width]
+
+    def normalise(self, faces: Tensor) -> Tensor:
+        """Faces → network input: ``uint8 (n, 3, height, width)`` → ``float32``, same shape, layout and device."""
+        return faces.to(torch.float32).sub_(self.mean).div_(self.std)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The contract as plain values, for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Preprocessing:
+        """Read a contract back.
+
+        Raises:
+            CheckpointError: unknown, missing or impossible values.
+        """
+        known = {field.name for field in fields(cls)}
+        if not isinstance(values, Mapping) or set(values) - known:
+            raise CheckpointError("the preprocessing contract holds entries this version does not know")
+        try:
+            return cls(**values)
+        except (TypeError, UsageError) as error:
+            raise CheckpointError(f"the preprocessing contract cannot be read: {error}") from error
+
+
+def stack_faces(faces: Sequence[Tensor]) -> Tensor:
+    """Faces → batch: ``n × (3, h, w)`` → ``(n, 3, h, w)``, channels last in memory, which convolutions like."""
+    return torch.stack([face.permute(1, 2, 0) for face in faces]).permute(0, 3, 1, 2)
+
+
+def weights_digest(state: Mapping[str, Tensor]) -> str:
+    """SHA-256 (hex) over names, types, shapes and values of all tensors that can change an output."""
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        if name.endswith("num_batches_tracked"):
+            continue
+        tensor = state[name].detach().cpu().contiguous()
+        digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def fingerprint(preprocessing: Preprocessing, architecture: str, state: Mapping[str, Tensor]) -> str:
+    """Hash over preprocessing, architecture and weights (hex, 32 digits).
+
+    Two embeddings may be compared only if the fingerprints of what made them are equal.
+    """
+    described = {
+        "architecture": architecture,
+        "preprocessing": preprocessing.to_dict(),
+        "weights": weights_digest(state),
+    }
+    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:32]

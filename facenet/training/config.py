@@ -1,0 +1,148 @@
+"""All that decides a training run, as one frozen table of plain values that is printed, stored and compared."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from facenet.errors import CheckpointError, UsageError
+
+TASKS = ("triplet", "classification")
+OPTIMISERS = ("sgd", "adam", "adamw")
+SCHEDULES = ("constant", "step", "exponential", "cosine", "plateau")
+
+MAY_CHANGE_ON_RESUME = frozenset({"epochs", "patience", "save_steps", "save_seconds", "eval_every", "workers"})
+"""What a resumed run may set anew. All else is part of what the run *is*: changing it makes a new run."""
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Settings of one run.
+
+    Attributes:
+        task: ``triplet`` or ``classification``.
+        backbone: name in the registry.
+        pretrained: ``auto``, ``none``, a catalogue name or a path; see :func:`facenet.models.weights.pretrain`.
+        trainable: ``all``, ``last:N`` or ``head``; see :class:`facenet.models.face_model.FaceModel`.
+        dropout: share of values dropped before the embedding layer in training, for backbones that have it.
+        epochs: passes over the training pictures.
+        batch_size: pictures in a batch.
+        images_per_person: K of a P×K batch (triplet).
+        accumulate: batches whose gradients are added up before a step.
+        optimiser, lr, momentum, weight_decay: of the optimiser; ``momentum`` is SGD's.
+        schedule: of the learning rate. ``step`` multiplies by ``gamma`` every ``step_epochs``, ``exponential`` by
+            ``gamma`` every epoch, ``cosine`` falls to zero over the run, ``plateau`` multiplies by ``gamma`` when
+            the primary metric has not improved for ``step_epochs`` evaluations.
+        warmup: share of all steps over which the learning rate rises (cosine).
+        clip: largest gradient norm, 0 for no limit.
+        margin: of miner and loss alike, in squared L2.
+        soft: soft-margin loss instead of the hinge.
+        mining: triplet selection, see :class:`facenet.mining.Strategy`.
+        head: ``linear``, ``arcface`` or ``cosface`` (classification).
+        balanced: draw every person equally often (classification).
+        augmentation: name of the policy.
+        precision: ``fp32``, ``bf16``, ``fp16`` or ``auto``; the run stores what ``auto`` came to.
+        compile: use ``torch.compile``.
+        workers: loading processes, -1 for automatic.
+        seed: of everything random.
+        primary: the metric that decides which weights are best.
+        patience: evaluations without improvement before the run stops, 0 for never.
+        eval_every: epochs between evaluations.
+        save_steps: optimiser steps between checkpoints, 0 for none within an epoch.
+        save_seconds: shortest time between checkpoints at the ends of epochs.
+    """
+
+    task: str = "triplet"
+    backbone: str = "inception_resnet_v1"
+    pretrained: str = "auto"
+    trainable: str = "all"
+    dropout: float = 0.0
+    epochs: int = 20
+    batch_size: int = 32
+    images_per_person: int = 4
+    accumulate: int = 1
+    optimiser: str = "adam"
+    lr: float = 5e-4
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    schedule: str = "cosine"
+    warmup: float = 0.05
+    gamma: float = 0.1
+    step_epochs: int = 10
+    clip: float = 0.0
+    margin: float = 0.2
+    soft: bool = False
+    mining: str = "semihard"
+    head: str = "linear"
+    balanced: bool = True
+    augmentation: str = "light"
+    precision: str = "auto"
+    compile: bool = False
+    workers: int = -1
+    seed: int = 0
+    primary: str = "roc_auc"
+    patience: int = 0
+    eval_every: int = 1
+    save_steps: int = 0
+    save_seconds: float = 120.0
+
+    def __post_init__(self) -> None:
+        _one_of("task", self.task, TASKS)
+        _one_of("optimiser", self.optimiser, OPTIMISERS)
+        _one_of("schedule", self.schedule, SCHEDULES)
+        for name in ("epochs", "batch_size", "images_per_person", "accumulate", "step_epochs", "eval_every"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{_flag(name)} must be at least 1, not {getattr(self, name)}")
+        for name in ("seed", "patience", "save_steps", "weight_decay", "momentum", "clip", "save_seconds"):
+            if not getattr(self, name) >= 0:
+                raise UsageError(f"{_flag(name)} must not be negative, got {getattr(self, name)}")
+        for name in ("lr", "margin", "gamma"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise UsageError(f"{_flag(name)} must be a positive number, not {getattr(self, name)}")
+        for name in ("dropout", "warmup"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UsageError(f"{_flag(name)} must be in [0, 1), not {getattr(self, name)}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TrainingConfig:
+        """Read a stored configuration back.
+
+        Raises:
+            CheckpointError: unknown entries or impossible values.
+        """
+        if not isinstance(values, Mapping) or set(values) - {field.name for field in fields(cls)}:
+            raise CheckpointError("the stored configuration holds entries this version does not know")
+        try:
+            return cls(**values)
+        except (TypeError, UsageError) as error:
+            raise CheckpointError(f"the stored configuration cannot be read: {error}") from error
+
+    def resumed_with(self, given: Mapping[str, Any]) -> TrainingConfig:
+        """This stored configuration, with what was explicitly given for the resumed run.
+
+        Raises:
+            UsageError: something is given anew that a resumed run may not change.
+        """
+        for name, value in given.items():
+            before = getattr(self, name)
+            if value != before and name not in MAY_CHANGE_ON_RESUME:
+                raise UsageError(
+                    f"the run to resume has {_flag(name)} {before}, not {value}: leave the flag out, "
+                    "or start a new run with --check 0"
+                )
+        return replace(self, **given)
+
+
+def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise UsageError(f"unknown {name} {value!r}: choose one of {', '.join(choices)}")
+
+
+def _flag(name: str) -> str:
+    return {"epochs": "--ep", "batch_size": "--bs"}.get(name, "--" + name.replace("_", "-"))

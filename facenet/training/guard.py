@@ -1,0 +1,57 @@
+"""Stops a run that no longer learns: loss not finite, or all embeddings (nearly) one point."""
+
+from __future__ import annotations
+
+import math
+
+from facenet.errors import EmbeddingCollapse, TrainingDiverged
+from facenet.training.config import TrainingConfig
+
+
+class CollapseGuard:
+    """Watches every step.
+
+    Collapse shows in the embedding spread (mean squared L2 distance between two embeddings of a batch, about 2 for
+    unrelated ones): a triplet loss that gives up maps all pictures to one point, where the loss is the margin and the
+    gradient vanishes. FaceNet (arXiv 1503.03832, section 3.2) meets it with semi-hard negatives.
+
+    Args:
+        config: named in the remedy.
+        least_spread: below this the batch counts as collapsed.
+        steps: so many collapsed steps in a row stop the run.
+    """
+
+    def __init__(self, config: TrainingConfig, *, least_spread: float = 0.01, steps: int = 25) -> None:
+        self.config = config
+        self.least_spread = least_spread
+        self.steps = steps
+        self.collapsed_steps = 0
+
+    def check_loss(self, loss: float, step: int) -> None:
+        """Before the step is taken.
+
+        Raises:
+            TrainingDiverged: the loss is NaN or infinite.
+        """
+        if not math.isfinite(loss):
+            raise TrainingDiverged(
+                f"the loss became {loss} at step {step} with learning rate {self.config.lr:g}: "
+                f"try --lr {self.config.lr / 10:g}, --clip 1 or --precision fp32"
+            )
+
+    def check_spread(self, spread: float, step: int) -> None:
+        """After the step is taken.
+
+        Raises:
+            EmbeddingCollapse: the spread has been too small for too long.
+        """
+        self.collapsed_steps = self.collapsed_steps + 1 if spread < self.least_spread else 0
+        if self.collapsed_steps >= self.steps:
+            if self.config.mining == "hard":
+                remedy = "hardest negatives pull everything together early on: try --mining semihard"
+            else:
+                remedy = f"try --lr {self.config.lr / 10:g}, or start from --pretrained weights"
+            raise EmbeddingCollapse(
+                f"training collapsed: for {self.steps} steps up to step {step} all embeddings of a batch were one "
+                f"point (spread {spread:.2g}, healthy is about 1 to 2); {remedy}"
+            )

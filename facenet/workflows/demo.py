@@ -1,0 +1,81 @@
+"""The main job end to end on drawn sample people: audit, triplets, head, evaluation."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from facenet.training.files import write_json
+from facenet.workflows.evaluate import EvaluationResult, evaluate_checkpoint
+from facenet.workflows.train import Job, JobListener, TrainResult, train
+
+TRIPLET_SETTINGS: dict[str, Any] = {"pretrained": "none", "epochs": 20, "lr": 1e-3, "save_seconds": 1e9}
+"""Random weights: the demo needs no download, and its numbers are the same with and without weights at hand."""
+
+
+@dataclass(frozen=True, eq=False)
+class DemoResult:
+    """What the demo did.
+
+    Attributes:
+        triplet, classification: the two training runs.
+        evaluation: of the final checkpoint.
+        seconds: all in all.
+    """
+
+    triplet: TrainResult
+    classification: TrainResult
+    evaluation: EvaluationResult
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything a report needs, fit for JSON."""
+        return {
+            "triplet": self.triplet.to_dict(),
+            "classification": self.classification.to_dict(),
+            "evaluation": self.evaluation.to_dict(),
+            "seconds": round(self.seconds, 1),
+        }
+
+
+def run_demo(
+    root: Path,
+    runs: Path,
+    listener: JobListener,
+    *,
+    device: str = "auto",
+    epochs: int | None = None,
+    stop: Callable[[], bool] = lambda: False,
+    command: tuple[str, ...] = (),
+) -> DemoResult | TrainResult:
+    """Fine-tune with triplets, train the head on the tuned trunk, evaluate, and write ``metrics.json``.
+
+    Args:
+        root: folder of people.
+        runs: where run folders and ``metrics.json`` go.
+        listener: shown what happens.
+        device: ``auto`` or a name.
+        epochs: of triplet training; None for the demo's own number.
+        stop: asked after every step.
+        command: how it was called, for the record.
+
+    Returns:
+        The result; or, if it was stopped, that of the training run that was.
+    """
+    began = time.monotonic()
+    settings = dict(TRIPLET_SETTINGS) if epochs is None else {**TRIPLET_SETTINGS, "epochs": epochs}
+    results = []
+    steps: tuple[tuple[str, dict[str, Any]], ...] = (("triplet", settings), ("classification", {}))
+    for task, given in steps:
+        job = Job(task, root, runs, given, device=device, offline=True, command=command)
+        result = train(job, listener, stop)
+        if result.outcome is None or result.outcome.status == "interrupted":
+            return result
+        results.append(result)
+    evaluation = evaluate_checkpoint(root, runs, checkpoint=results[1].checkpoint, device=device)
+    demo = DemoResult(results[0], results[1], evaluation, time.monotonic() - began)
+    write_json(runs / "metrics.json", demo.to_dict())
+    return demo

@@ -1,0 +1,135 @@
+"""Evaluation of a checkpoint as one call: ``facenet evaluate`` and ``--train 0``."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from facenet.devices import choose_device, choose_precision
+from facenet.errors import CheckpointError, printable
+from facenet.evaluation.classification import Classification
+from facenet.evaluation.embed import embed_folder
+from facenet.evaluation.heldout import Evaluation, evaluate_heldout, heldout_parts
+from facenet.training.checkpoint import Description, load_model, versions
+from facenet.training.files import storage_error, write_and_flush, write_json
+from facenet.training.runs import newest_checkpoint
+from facenet.workflows.prepare import prepare
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluationResult:
+    """Figures, and what they are figures of.
+
+    Attributes:
+        checkpoint: the folder that was evaluated.
+        description: of it.
+        evaluation: the figures.
+        device, precision: what they were computed on and in, with the reason.
+        files: what was written.
+    """
+
+    checkpoint: Path
+    description: Description
+    evaluation: Evaluation
+    device: str
+    precision: str
+    files: tuple[Path, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, fit for JSON."""
+        return {
+            "checkpoint": str(self.checkpoint),
+            "backbone": self.description.config.backbone,
+            "fingerprint": self.description.fingerprint,
+            "origin": self.description.origin,
+            "epoch": self.description.epoch,
+            "holdout": self.description.holdout.to_dict(),
+            "device": self.device,
+            "precision": self.precision,
+            "versions": versions(),
+            "metrics": self.evaluation.metrics(),
+            **self.evaluation.to_dict(),
+        }
+
+
+def evaluate_checkpoint(
+    root: Path,
+    runs: Path,
+    *,
+    checkpoint: Path | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    backbone: str | None = None,
+    progress: Callable[[int, int | None], None] | None = None,
+    into: Path | None = None,
+) -> EvaluationResult:
+    """Measure a checkpoint on the pictures of ``root`` that its run held out.
+
+    Args:
+        root: folder of people.
+        runs: where to look for the newest checkpoint.
+        checkpoint: use this one instead.
+        device, precision: ``auto`` or a name.
+        backbone: refuse a checkpoint of another architecture.
+        progress: called with (pictures embedded, in all).
+        into: folder for ``evaluation.json`` and ``confusion.csv``; None: the checkpoint's run folder.
+
+    Raises:
+        CheckpointError: there is none, or it is damaged.
+        ContractError: another architecture than asked for.
+        InputError, MissingError: the pictures.
+    """
+    path = newest_checkpoint(runs) if checkpoint is None else checkpoint
+    if path is None:
+        raise CheckpointError(
+            f"no checkpoint in {printable(runs)}: train one with `python cli.py --train-module inception`, "
+            "or name one with --checkpoint"
+        )
+    model, description = load_model(path, backbone=backbone)
+    prepared = prepare(root, description.holdout)
+    chosen_device = choose_device(device)
+    chosen_precision = choose_precision(precision, chosen_device.value)
+    embeddings = embed_folder(
+        model.trunk,
+        prepared.folder,
+        keep=heldout_parts(prepared.split).needed,
+        device=chosen_device.value,
+        precision=chosen_precision.value,
+        progress=progress,
+    )
+    evaluation = evaluate_heldout(
+        embeddings, prepared.folder, prepared.split, head=model.head, people=description.people
+    )
+    result = EvaluationResult(path, description, evaluation, str(chosen_device), str(chosen_precision), ())
+    folder = path.parent.parent if into is None else into
+    return EvaluationResult(
+        path, description, evaluation, result.device, result.precision, _write(folder, result)
+    )
+
+
+def _write(folder: Path, result: EvaluationResult) -> tuple[Path, ...]:
+    files = [folder / "evaluation.json"]
+    write_json(files[0], result.to_dict())
+    classification = result.evaluation.classification
+    if classification is not None:
+        files.append(folder / "confusion.csv")
+        try:
+            write_and_flush(files[1], confusion_csv(classification))
+        except OSError as error:
+            raise storage_error(files[1], error) from error
+    return tuple(files)
+
+
+def confusion_csv(classification: Classification) -> bytes:
+    """The confusion matrix as CSV (UTF-8): a row for each true person, a column for each decision."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    names = [printable(name) for name in classification.people]
+    writer.writerow(["true / decided", *names])
+    for name, row in zip(names, classification.confusion.tolist(), strict=True):
+        writer.writerow([name, *row])
+    return text.getvalue().encode("utf-8")
