@@ -56,7 +56,7 @@ def pictures(count: int, folder: Path) -> tuple[str, list[Path]]:
     for number in range(count):
         # Smooth shapes with a little grain: about as many bytes after compression as a photograph.
         coarse = Image.fromarray(rng.integers(0, 256, (12, 12, 3), dtype=np.uint8)).resize((SIDE, SIDE))
-        grain = rng.normal(0, 6, (SIDE, SIDE, 1))
+        grain = rng.normal(0, 4, (SIDE, SIDE, 1))
         drawn = np.clip(np.asarray(coarse.filter(ImageFilter.GaussianBlur(4))) + grain, 0, 255).astype(np.uint8)
         files.append(folder / f"{number:04d}.jpg")
         Image.fromarray(drawn).save(files[-1], quality=80)

@@ -69,7 +69,7 @@ def load_image(
         max_pixels: refuse larger pictures from their header, before decoding.
 
     Returns:
-        ``uint8 (H, W, 3)``, RGB, upright, C-contiguous. 16-bit pictures are scaled to 8 bits; transparent ones are
+        ``uint8 (H, W, 3)``, RGB, upright, C-contiguous, writable. 16-bit pictures are scaled to 8 bits; transparent ones are
         laid over white.
 
     Raises:
@@ -175,7 +175,9 @@ def _orientation(picture: Image.Image) -> object:
 def _to_rgb(picture: Image.Image) -> np.ndarray:
     """Bring any Pillow colour mode to ``uint8 (H, W, 3)``."""
     picture.load()
-    if picture.mode.startswith("I") or picture.mode == "F":
+    if picture.mode == "F":
+        raise ValueError("floating-point pixels have no fixed range")
+    if picture.mode.startswith("I"):
         # Pillow holds 16-bit grey in these modes and clips instead of scaling when asked to convert them.
         wide = np.asarray(picture).astype(np.int64)
         grey = ((wide.clip(0, 65535) + 128) // 257).astype(np.uint8)
@@ -184,7 +186,8 @@ def _to_rgb(picture: Image.Image) -> np.ndarray:
         layered = picture.convert("RGBA")
         white = Image.new("RGBA", layered.size, (255, 255, 255, 255))
         picture = Image.alpha_composite(white, layered)
-    return np.asarray(picture.convert("RGB"))
+    # A copy, for what Pillow lends cannot be written to.
+    return np.array(picture.convert("RGB"))
 
 
 def _upright(pixels: np.ndarray, orientation: object) -> np.ndarray:

@@ -25,6 +25,9 @@ from facenet.images import load_image
 
 _LARGEST_SIDE = 4096
 
+_LONGEST = 8
+"""Of a picture far longer than the network input, only so many times what is needed is scaled."""
+
 
 @dataclass(frozen=True)
 class Preprocessing:
@@ -76,15 +79,19 @@ class Preprocessing:
         picture = torch.from_numpy(image).permute(2, 0, 1)
         high, wide = image.shape[:2]
         scale = max(self.height / high, self.width / wide)
+        longest = (math.ceil(_LONGEST * self.height / scale), math.ceil(_LONGEST * self.width / scale))
+        if high > longest[0] or wide > longest[1]:
+            # One row of a million pixels, scaled until it is as high as the input, would not fit in memory.
+            high, wide = min(high, longest[0]), min(wide, longest[1])
+            picture = _middle(picture, high, wide)
         size = [max(self.height, round(high * scale)), max(self.width, round(wide * scale))]
         if size != [high, wide]:
             picture = transform.resize(picture, size, interpolation=InterpolationMode.BILINEAR, antialias=True)
-        top, left = (size[0] - self.height) // 2, (size[1] - self.width) // 2
-        return picture[:, top : top + self.height, left : left + self.width]
+        return _middle(picture, self.height, self.width)
 
     def normalise(self, faces: Tensor) -> Tensor:
         """Faces → network input: ``uint8 (n, 3, height, width)`` → ``float32``, same shape, layout and device."""
-        return faces.to(torch.float32).sub_(self.mean).div_(self.std)
+        return faces.to(torch.float32, copy=True).sub_(self.mean).div_(self.std)
 
     def to_dict(self) -> dict[str, Any]:
         """The contract as plain values, for JSON."""
@@ -104,6 +111,12 @@ class Preprocessing:
             return cls(**values)
         except (TypeError, UsageError) as error:
             raise CheckpointError(f"the preprocessing contract cannot be read: {error}") from error
+
+
+def _middle(picture: Tensor, height: int, width: int) -> Tensor:
+    """The middle of a picture: a view ``(3, height, width)``."""
+    top, left = (picture.shape[-2] - height) // 2, (picture.shape[-1] - width) // 2
+    return picture[:, top : top + height, left : left + width]
 
 
 def stack_faces(faces: Sequence[Tensor]) -> Tensor:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import oracles
@@ -132,11 +133,19 @@ class TestAgainstOracles:
         assert mined.coverage == (len(triplets) / len(every) if every else 1.0)
 
 
+def close_and_far() -> tuple[Tensor, Tensor]:
+    """Negatives on both sides of the distance from which on all are weighted as if they were as far."""
+    embeddings, labels = spread_batch(4, 3, width=6)
+    stranger = int((labels != labels[0]).nonzero()[0])
+    embeddings[stranger] = normalise(embeddings[:1] + 0.05 * embeddings[stranger])
+    return embeddings, labels
+
+
 class TestDraws:
     """Random strategies: which negative how often."""
 
     def test_distance_weighted_follows_the_weights(self) -> None:
-        embeddings, labels = spread_batch(4, 3, width=6)
+        embeddings, labels = close_and_far()
         draws: Counter[tuple[int, int]] = Counter()
         rounds = 1500
         for seed in range(rounds):
@@ -153,7 +162,7 @@ class TestDraws:
         assert statistic < chi2.ppf(0.9999, freedom)
 
     def test_distance_weighted_agrees_with_pytorch_metric_learning(self) -> None:
-        embeddings, labels = spread_batch(4, 3, width=6)
+        embeddings, labels = close_and_far()
         ours: Counter[tuple[int, int]] = Counter()
         theirs: Counter[tuple[int, int]] = Counter()
         miner = DistanceWeightedMiner()
@@ -179,14 +188,28 @@ class TestDraws:
     def test_distance_weighted_survives_extreme_weights(self) -> None:
         """In 2,048 dimensions the weights of close and far negatives differ by hundreds of orders of magnitude."""
         embeddings = torch.zeros(6, 2048)
-        embeddings[:3, 0] = 1.0
-        embeddings[3:, 1] = 1.0
-        embeddings[5, 0] = 0.3
+        for image, direction in enumerate([0, 0, 0, 1, 2, 2]):
+            embeddings[image, direction] = 1.0
+        embeddings[3, 2] = 0.3
         labels = torch.tensor([0, 0, 1, 1, 2, 2])
         triplets = as_list(mine(embeddings, labels, "distance_weighted", generator=seeded()))
-        # Image 2 coincides with 0 and 1; next to it the chance of image 5 is nil. Image 4 has only 3 within reach.
-        assert (0, 1, 2) in triplets and (1, 0, 2) in triplets
-        assert (4, 5, 3) in triplets
+        # Image 2 coincides with 0 and 1. Images 4 and 5 have only 3 within reach, whose weight is next to nothing
+        # beside that, and 3 has only them.
+        assert triplets[:2] == [(0, 1, 2), (1, 0, 2)]
+        assert triplets[2][2] in (0, 1) and triplets[3][2] in (4, 5)
+        assert triplets[4:] == [(4, 5, 3), (5, 4, 3)]
+
+    @pytest.mark.parametrize("strategy", ["random", "distance_weighted"])
+    @pytest.mark.parametrize("number", [0.0, 1.0 - 2.0**-24])
+    def test_survives_extreme_random_numbers(
+        self, strategy: str, number: float, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The smallest and the largest number the generator can give; at both ends stands the anchor's own person."""
+        monkeypatch.setattr(torch, "rand", lambda *shape, **_: torch.full(shape, number))
+        embeddings, labels = normalise(torch.randn(40, 8, generator=seeded())), torch.arange(40) // 2 % 19
+        triplets = as_list(mine(embeddings, labels, strategy, generator=seeded()))
+        assert len(triplets) == len(list(oracles.pairs(labels.tolist())))
+        assert set(triplets) <= set(oracles.valid_triplets(labels.tolist()))
 
     def test_random_draws_every_image_of_other_people_equally(self) -> None:
         labels = torch.tensor([5, 1, 5, 9, 1, 1, 7])
@@ -340,6 +363,14 @@ class TestLaws:
         assert not any(index.requires_grad for index in mine(embeddings, labels))
         assert embeddings.requires_grad and embeddings.grad is None
 
+    @pytest.mark.parametrize("strategy", STRATEGIES)
+    def test_nothing_is_kept_for_a_backward_pass(self, strategy: str) -> None:
+        embeddings, labels = spread_batch(3, 3)
+        kept: list[Tensor] = []
+        with torch.autograd.graph.saved_tensors_hooks(kept.append, lambda index: kept[index]):
+            mine(embeddings.requires_grad_(), labels, strategy, generator=seeded())
+        assert not kept
+
 
 class TestOrdinaryOddBatches:
     @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -455,18 +486,20 @@ class TestTriplets:
 
 
 FACENET_BATCH = """
-import resource, torch
+import torch
 from facenet.mining import mine
 torch.set_num_threads(2)
 generator = torch.Generator().manual_seed(0)
 labels = torch.arange(45).repeat_interleave(40)
 embeddings = torch.nn.functional.normalize(torch.randn(1800, 512, generator=generator))
 triplets = mine(embeddings, labels, {strategy!r}, generator=generator)
-print(len(triplets), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+with open("/proc/self/status", encoding="ascii", errors="replace") as status:
+    print(len(triplets), status.read().split("VmHWM:")[1].split()[0])
 """
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc to read the peak of a process from")
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_batch_of_facenet_runs_in_two_gigabytes(strategy: str) -> None:
     """45 people with 40 images each: the whole process, the libraries' own memory included, stays below 2 GB."""

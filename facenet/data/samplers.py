@@ -120,7 +120,7 @@ class PeopleSampler(_Sampler):
                 f"a batch of {people_per_batch} people needs as many with two pictures each: found {len(people)}"
             )
         placed = len(singletons) > 0 and people_per_batch >= 3
-        self.unused = singletons[:0] if placed else singletons
+        self.unused = singletons[:0] if placed else np.sort(singletons)
         _refuse_large(people_per_batch * images_per_person, len(labels) - len(self.unused))
 
         self._people, self._singletons, self._round = len(people), len(people), len(people) + 1

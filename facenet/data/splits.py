@@ -43,10 +43,11 @@ class Holdout:
             raise UsageError(f"hold out {' or '.join(KINDS)}, not {printable(self.kind)}")
         if not 0 <= self.images < 1:
             raise UsageError(f"the fraction of pictures held out must be in [0, 1), not {self.images}")
-        if isinstance(self.people, float) and not 0 < self.people < 1:
+        if isinstance(self.people, int):
+            if self.people < 2:
+                raise UsageError(f"at least 2 people must be held out, not {self.people}")
+        elif not 0 < self.people < 1:
             raise UsageError(f"the fraction of people held out must be between 0 and 1, not {self.people}")
-        if isinstance(self.people, int) and self.people < 2:
-            raise UsageError(f"at least 2 people must be held out, not {self.people}")
         if self.names and self.kind != "people":
             raise UsageError("names of people to hold out go with kind 'people' only")
 

@@ -38,13 +38,14 @@ def distance_weighted(batch: Batch, generator: torch.Generator) -> Triplets:
     uniform = torch.rand(anchors.shape[0], generator=generator, device=generator.device).to(batch.device)
     negatives, kept = [], []
     for chunk in batch.pair_chunks():
-        heights = _weights(chunk.negative_distances, batch.dimensions).cumsum(dim=1)[chunk.rows]
-        top = heights[:, -1]
-        level = uniform[chunk.start : chunk.start + chunk.rows.shape[0]] * top
-        # Rounding may lift the level to the very top, beyond the last negative.
-        level = torch.minimum(level, top.nextafter(torch.zeros_like(top)))
-        negatives.append(torch.searchsorted(heights, level.unsqueeze(1), right=True).squeeze(1))
-        kept.append(top > 0)
+        weights = _weights(chunk.negative_distances, batch.dimensions)
+        heights = weights.cumsum(dim=1)[chunk.rows]
+        # A float32 below 1 times the total rounds to less than the total, so the level is always below the top.
+        level = uniform[chunk.start : chunk.start + chunk.rows.shape[0]].unsqueeze(1) * heights[:, -1:]
+        negative = torch.searchsorted(heights, level, right=True).squeeze(1).clamp(max=len(batch) - 1)
+        negatives.append(negative)
+        # Zero where nothing is within reach; and a GPU, which sums in another order, might step on an excluded image.
+        kept.append(weights[chunk.rows, negative] > 0)
     if not negatives:
         return Triplets.none(batch.device)
     chosen = torch.cat(kept).nonzero().squeeze(1)

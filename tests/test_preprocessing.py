@@ -1,0 +1,196 @@
+"""The contract by which pictures become network inputs, and the fingerprint over it."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from facenet.errors import CheckpointError, UnreadableImage, UsageError
+from facenet.images import load_image
+from facenet.preprocessing import Preprocessing, fingerprint, stack_faces, weights_digest
+
+
+def photograph(height: int, width: int, seed: int = 0) -> np.ndarray:
+    """Smooth shapes without symmetry: uint8 (height, width, 3)."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (7, 6, 3), dtype=np.uint8)
+    return np.array(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    height=st.integers(1, 90),
+    width=st.integers(1, 90),
+    target=st.tuples(st.integers(1, 64), st.integers(1, 64)),
+)
+def test_size_type_and_layout(height: int, width: int, target: tuple[int, int]) -> None:
+    face = Preprocessing(*target).to_face(photograph(height, width))
+    assert face.shape == (3, *target) and face.dtype == torch.uint8
+    if min(height, width, *target) >= 16:
+        assert face.stride(0) == 1, "channels lie side by side in memory"
+
+
+@pytest.mark.parametrize("size", [(250, 250), (250, 180), (120, 333), (161, 160), (80, 90)])
+@pytest.mark.parametrize("target", [(160, 160), (112, 96)])
+def test_pixels_are_those_of_a_plain_resize_and_crop(size: tuple[int, int], target: tuple[int, int]) -> None:
+    image = photograph(*size)
+    scale = max(target[0] / size[0], target[1] / size[1])
+    scaled = [max(side, round(full * scale)) for side, full in zip(target, size, strict=True)]
+    resized = Image.fromarray(image).resize((scaled[1], scaled[0]), Image.Resampling.BILINEAR)
+    top, left = (scaled[0] - target[0]) // 2, (scaled[1] - target[1]) // 2
+    expected = np.asarray(resized)[top : top + target[0], left : left + target[1]]
+    face = Preprocessing(*target).to_face(image).permute(1, 2, 0).numpy()
+    assert np.abs(face.astype(int) - expected.astype(int)).mean() <= 1
+
+
+def test_right_size_is_passed_through() -> None:
+    image = photograph(112, 96)
+    assert (Preprocessing(112, 96).to_face(image).permute(1, 2, 0).numpy() == image).all()
+
+
+def test_cover_keeps_the_middle() -> None:
+    image = np.zeros((20, 60, 3), dtype=np.uint8)
+    image[:, 20:40] = 255
+    assert (Preprocessing(20, 20).to_face(image) == 255).all()
+    assert (Preprocessing(20, 20).to_face(np.ascontiguousarray(image.transpose(1, 0, 2))) == 255).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 3_000_000), (3_000_000, 1), (1, 1), (2, 4000)])
+def test_extreme_shapes_need_little_memory(shape: tuple[int, int]) -> None:
+    image = np.full((*shape, 3), 77, dtype=np.uint8)
+    face = Preprocessing(160, 160).to_face(image)
+    assert face.shape == (3, 160, 160) and (face == 77).all()
+
+
+def test_long_picture_keeps_its_middle() -> None:
+    image = np.zeros((10, 2000, 3), dtype=np.uint8)
+    image[:, 980:1020] = 255
+    face = Preprocessing(10, 10).to_face(image)
+    assert (face == 255).all()
+
+
+@pytest.mark.parametrize("size", [(1000, 800), (641, 707), (320, 320), (330, 1200), (250, 250)])
+@pytest.mark.parametrize("target", [(160, 160), (112, 96)])
+def test_scaled_decoding_gives_the_same_face(tmp_path: Path, size: tuple[int, int], target: tuple[int, int]) -> None:
+    file = tmp_path / "photo.jpg"
+    Image.fromarray(photograph(*size)).save(file, quality=92)
+    preprocessing = Preprocessing(*target)
+    quick, whole = preprocessing.load(file), preprocessing.to_face(load_image(file))
+    assert quick.shape == (3, *target)
+    # Sides that are no multiple of 8 are scaled to whole pixels, which shifts the far edge a little.
+    assert (quick.int() - whole.int()).abs().float().mean() <= (1 if not np.mod(size, 8).any() else 1.5)
+
+
+def test_load_names_the_unreadable_file(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableImage, match="nobody.jpg"):
+        Preprocessing(8, 8).load(tmp_path / "nobody.jpg")
+
+
+def test_normalise() -> None:
+    preprocessing = Preprocessing(1, 4)
+    faces = torch.tensor([0, 127, 128, 255], dtype=torch.uint8).reshape(1, 1, 1, 4).expand(2, 3, 1, 4)
+    expected = torch.tensor([-127.5, -0.5, 0.5, 127.5]) / 128
+    network_input = preprocessing.normalise(faces)
+    assert network_input.dtype == torch.float32 and network_input.shape == (2, 3, 1, 4)
+    assert (network_input == expected).all()
+    other = replace(preprocessing, mean=0.0, std=255.0).normalise(faces)
+    assert torch.allclose(other[0, 0, 0], torch.tensor([0, 127, 128, 255]) / 255)
+
+
+def test_normalise_keeps_layout_and_leaves_its_argument_alone() -> None:
+    faces = stack_faces([Preprocessing(6, 5).to_face(photograph(6, 5))] * 3)
+    assert Preprocessing(6, 5).normalise(faces).is_contiguous(memory_format=torch.channels_last)
+    wide = faces.float()
+    before = wide.clone()
+    Preprocessing(6, 5).normalise(wide)
+    assert torch.equal(wide, before)
+
+
+def test_stack_faces() -> None:
+    images = [photograph(6, 5, seed) for seed in range(4)]
+    faces = stack_faces([Preprocessing(6, 5).to_face(image) for image in images])
+    assert faces.shape == (4, 3, 6, 5) and faces.is_contiguous(memory_format=torch.channels_last)
+    assert (faces.permute(0, 2, 3, 1).numpy() == np.stack(images)).all()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"height": 0},
+        {"width": 5000},
+        {"std": 0.0},
+        {"std": -1.0},
+        {"mean": math.nan},
+        {"std": math.inf},
+        {"fit": "squash"},
+        {"colour": "BGR"},
+        {"interpolation": "nearest"},
+    ],
+)
+def test_impossible_contracts_are_refused(wrong: dict[str, object]) -> None:
+    values = {"height": 160, "width": 160, **wrong}
+    with pytest.raises(UsageError):
+        Preprocessing(**values)
+    with pytest.raises(CheckpointError):
+        Preprocessing.from_dict(values)
+
+
+def test_contract_survives_json() -> None:
+    preprocessing = Preprocessing(112, 96, detector="mtcnn", crop="aligned", mean=1.5, std=2.5)
+    assert Preprocessing.from_dict(json.loads(json.dumps(preprocessing.to_dict()))) == preprocessing
+
+
+@pytest.mark.parametrize(
+    "values", [{}, {"height": 1}, {"height": 1, "width": 1, "gamma": 2}, {"height": "1", "width": 1}]
+)
+def test_foreign_contracts_are_refused(values: dict[str, object]) -> None:
+    with pytest.raises(CheckpointError):
+        Preprocessing.from_dict(values)
+
+
+def weights() -> dict[str, torch.Tensor]:
+    return {
+        "a.weight": torch.arange(6.0).reshape(2, 3),
+        "bn.running_mean": torch.zeros(2),
+        "bn.num_batches_tracked": torch.tensor(7),
+    }
+
+
+def test_fingerprint_is_the_same_for_the_same() -> None:
+    first = fingerprint(Preprocessing(160, 160), "net", weights())
+    shuffled = dict(reversed(weights().items()))
+    strided = shuffled | {"a.weight": torch.arange(6.0).reshape(2, 3).T.contiguous().T}
+    assert first == fingerprint(Preprocessing(160, 160), "net", strided)
+    assert len(first) == 32 and int(first, 16) >= 0
+    counted = weights() | {"bn.num_batches_tracked": torch.tensor(99)}
+    assert first == fingerprint(Preprocessing(160, 160), "net", counted), "a counter changes no output"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"a.weight": torch.arange(6.0).reshape(3, 2)},
+        {"a.weight": torch.arange(6.0).reshape(2, 3).half()},
+        {"a.weight": torch.tensor([[0.0, 1, 2], [3, 4, 5 + 1e-6]])},
+        {"bn.running_mean": torch.tensor([0.0, 1e-9])},
+        {"new": torch.zeros(1)},
+    ],
+)
+def test_fingerprint_follows_weights(change: dict[str, torch.Tensor]) -> None:
+    assert weights_digest(weights() | change) != weights_digest(weights())
+
+
+@pytest.mark.parametrize("field", ["height", "width", "detector", "crop", "mean", "std"])
+def test_fingerprint_follows_the_contract(field: str) -> None:
+    base = Preprocessing(160, 160)
+    other = replace(base, **{field: "other" if isinstance(getattr(base, field), str) else getattr(base, field) + 1})
+    assert fingerprint(base, "net", weights()) != fingerprint(other, "net", weights())
+    assert fingerprint(base, "net", weights()) != fingerprint(base, "net2", weights())
