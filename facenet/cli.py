@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -53,6 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             parser.print_help(sys.stderr)
             return _USAGE
         args = parser.parse_args(_translated(given))
+        # Lightning announces its own choices; a run says what it chose in its own words.
+        logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
         module, _, name = args.handler.partition(":")
         handler: Callable[[argparse.Namespace], int] = getattr(importlib.import_module(module), name)
         return handler(args)

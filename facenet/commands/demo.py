@@ -49,7 +49,9 @@ def run(args: argparse.Namespace) -> int:
         (name, f"{start[before[name]]:.4f}" if before.get(name) in start else "-", value, chance, basis)
         for name, value, chance, basis in evaluation_rows(result.evaluation.evaluation)
     ]
-    print_table("Held-out pictures of the sample people", ("metric", "untrained", "trained", "chance", "rests on"), rows)
+    print_table(
+        "Held-out pictures of the sample people", ("metric", "untrained", "trained", "chance", "rests on"), rows
+    )
     note(f"checkpoint: {printable(result.evaluation.checkpoint)}")
     note(f"metrics: {printable(args.run_dir / 'metrics.json')}")
     note(f"done in {result.seconds:.0f} s, from random weights; for real faces start from --pretrained vggface2")

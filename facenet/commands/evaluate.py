@@ -20,9 +20,7 @@ _LARGEST_MATRIX = 20
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the ``evaluate`` parser."""
-    parser = subparsers.add_parser(
-        "evaluate", help="measure a checkpoint on held-out pictures", allow_abbrev=False
-    )
+    parser = subparsers.add_parser("evaluate", help="measure a checkpoint on held-out pictures", allow_abbrev=False)
     add_data_flags(parser)
     parser.add_argument("--checkpoint", type=Path, help="evaluate this one (default: the newest)")
     parser.add_argument("--backbone", help="refuse a checkpoint of another architecture")
@@ -61,6 +59,11 @@ def show_evaluation(result: EvaluationResult) -> None:
     print_table(title, ("metric", "value", "chance", "rests on"), evaluation_rows(evaluation))
     if evaluation.classification is not None:
         _show_confusion(evaluation.classification)
+    if result.chosen_from > 1:
+        note(
+            f"these weights were kept as the best of {result.chosen_from} evaluations on these same pictures: "
+            "expect slightly less on new ones"
+        )
     for part, reason in evaluation.reasons.items():
         note(f"no {part}: {printable(reason)}")
     note(f"checkpoint: {printable(result.checkpoint)}; fingerprint {result.description.fingerprint}")
@@ -106,9 +109,7 @@ def _show_confusion(classification: Classification) -> None:
         columns = ("true \\ decided", *(str(number) for number in range(1, len(names) + 1)))
         rows = [
             (f"{number} {name}", *(count if count else "." for count in row))
-            for number, (name, row) in enumerate(
-                zip(names, classification.confusion.tolist(), strict=True), start=1
-            )
+            for number, (name, row) in enumerate(zip(names, classification.confusion.tolist(), strict=True), start=1)
         ]
         print_table("Confusion", columns, rows)
         return

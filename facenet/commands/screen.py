@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.text import Text
 
 _SHOWN = ("roc_auc", "eer", "rank_1", "accuracy", "macro_f1")
+_OF_HEAD = ("accuracy", "macro_f1")
 
 
 class Screen:
@@ -65,7 +66,8 @@ class Screen:
     def evaluated(self, record: Mapping[str, Any]) -> None:
         """One line for every evaluation."""
         metrics = record["metrics"]
-        shown = "  ".join(f"{name} {metrics[name]:.4f}" for name in _SHOWN if name in metrics)
+        names = _OF_HEAD if "accuracy" in metrics and record["step"] > 0 else _SHOWN
+        shown = "  ".join(f"{name} {metrics[name]:.4f}" for name in names if name in metrics)
         mark = "  * best so far" if record["best"] and record["epoch"] > 0 else ""
         where = "start    " if record["step"] == 0 else f"epoch {record['epoch']:3d}"
         self.say(f"{where}  {shown if shown else 'nothing held out to measure'}{mark}")

@@ -196,25 +196,28 @@ class _Rows:
     Attributes:
         paths, files: of each picture.
         people: the name of whom it shows, without the split's.
-        sides: the name of its split.
+        sides: its split, an index into ``names``, or -1 for none.
+        names: of the splits: folders directly below the root, or the two folders themselves.
     """
 
     def __init__(self, folder: Folder, other: Folder | None) -> None:
         folders = [folder] if other is None else [folder, other]
         short = [part.root.name for part in folders]
-        names = short if len(set(short)) == len(short) and all(short) else [str(part.root) for part in folders]
+        telling = len(set(short)) == len(short) and all(short)
+        self.names = short if telling else [str(part.root) for part in folders]
         self.paths = [path for part in folders for path in part.paths]
         self.files = [part.root / path for part in folders for path in part.paths]
         self.people: list[str] = []
-        self.sides: list[str] = []
-        for whole, part in zip(names, folders, strict=True):
-            tops = {name.partition("/")[0] for name in part.people if "/" in name}
-            splits = {top for top in tops if top.lower() in SPLIT_NAMES}
+        self.sides: list[int] = []
+        for side, part in enumerate(folders):
+            splits = _split_names(part)
+            if other is None:
+                self.names = splits
             for name in (part.people[label] for label in part.labels):
                 top, _, rest = name.partition("/")
-                inside = len(splits) > 1 and rest and top in splits
+                inside = rest and top in splits
                 self.people.append(rest if inside else name)
-                self.sides.append(whole if other is not None else top if inside else "")
+                self.sides.append(side if other is not None else splits.index(top) if inside else -1)
 
     def people_of(self, rows: Iterable[int]) -> set[str]:
         return {self.people[row] for row in rows}
@@ -224,23 +227,29 @@ class _Rows:
 
     def overlaps(self, twins: Sequence[Sequence[int]], near: np.ndarray) -> tuple[Overlap, ...]:
         """What each two splits have in common."""
-        members: dict[str, set[str]] = defaultdict(set)
+        members: dict[int, set[str]] = defaultdict(set)
         for side, person in zip(self.sides, self.people, strict=True):
             members[side].add(person)
-        members.pop("", None)
         overlaps = []
-        for first, second in combinations(members, 2):
+        for first, second in combinations(range(len(self.names)), 2):
             people = tuple(sorted(members[first] & members[second]))
             exact = [pair for group in twins if (pair := self._across(group, first, second))]
             alike = [pair for rows in near.tolist() if (pair := self._across(rows, first, second))]
             if people or exact or alike:
-                overlaps.append(Overlap(first, second, people, tuple(exact), tuple(alike)))
+                overlaps.append(Overlap(self.names[first], self.names[second], people, tuple(exact), tuple(alike)))
         return tuple(overlaps)
 
-    def _across(self, rows: Sequence[int], first: str, second: str) -> tuple[str, str] | None:
+    def _across(self, rows: Sequence[int], first: int, second: int) -> tuple[str, str] | None:
         """The first picture in each of two splits, if both are among ``rows``."""
         found = {self.sides[row]: self.paths[row] for row in reversed(rows)}
         return (found[first], found[second]) if first in found and second in found else None
+
+
+def _split_names(folder: Folder) -> list[str]:
+    """Names of the folders directly below the root that are splits; one alone is none."""
+    tops = dict.fromkeys(name.partition("/")[0] for name in folder.people if "/" in name)
+    names = [top for top in tops if top.lower() in SPLIT_NAMES]
+    return names if len(names) > 1 else []
 
 
 def _look_alikes(contents: Contents, usable: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ Which pictures play which part follows from the split alone:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -104,7 +104,13 @@ def heldout_parts(split: Split) -> Parts:
 
 
 def evaluate_heldout(
-    embeddings: Tensor, folder: Folder, split: Split, *, head: Head | None = None, people: tuple[str, ...] = ()
+    embeddings: Tensor,
+    folder: Folder,
+    split: Split,
+    *,
+    head: Head | None = None,
+    people: tuple[str, ...] = (),
+    before: Evaluation | None = None,
 ) -> Evaluation:
     """Measure verification, identification and, with a head, classification.
 
@@ -115,10 +121,15 @@ def evaluate_heldout(
         split: what was held out.
         head: on the CPU.
         people: names of the head's outputs, in order.
+        before: an evaluation of the same embeddings, whose verification and identification are taken over.
     """
     parts = heldout_parts(split)
     reasons: dict[str, str] = {}
     names = np.array(folder.people, dtype=object)[folder.labels] if len(folder) else np.empty(0, dtype=object)
+    if before is not None:
+        classification = _classification(embeddings, names, parts.classified, head, people, reasons)
+        kept = {name: reason for name, reason in before.reasons.items() if name != "classification"}
+        return replace(before, classification=classification, reasons=kept | reasons)
     return Evaluation(
         kind="people" if split.person_held.any() else "images",
         people=len(np.unique(folder.labels[parts.compared])),

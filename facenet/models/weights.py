@@ -130,9 +130,7 @@ def pretrain(
         if not entries:
             return Origin("random", f"seed {seed}", fallback=True)
         try:
-            file = download.ensure(
-                entries[0], folder=folder, offline=offline, progress=progress, policy=_IMPATIENT
-            )
+            file = download.ensure(entries[0], folder=folder, offline=offline, progress=progress, policy=_IMPATIENT)
         except WeightsError:
             return Origin("random", f"seed {seed}", fallback=True)
         return _load_catalogued(backbone, entries[0].name, file)

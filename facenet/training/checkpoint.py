@@ -52,6 +52,7 @@ class Description:
         origin: where the trunk's starting weights came from (``Origin.to_dict``).
         epoch, step: how far training had come.
         metrics: of the last evaluation before saving.
+        evaluations: how often held-out pictures had been measured; a ``best`` checkpoint is the best of so many.
         created: UTC time, ISO 8601.
         versions: of Python and the packages that can change a number.
     """
@@ -65,6 +66,7 @@ class Description:
     epoch: int
     step: int
     metrics: dict[str, float]
+    evaluations: int = 0
     created: str = ""
     versions: dict[str, str] | None = None
 
@@ -82,6 +84,7 @@ class Description:
             "epoch": self.epoch,
             "step": self.step,
             "metrics": self.metrics,
+            "evaluations": self.evaluations,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "versions": versions(),
         }
@@ -111,6 +114,7 @@ class Description:
                 epoch=int(values["epoch"]),
                 step=int(values["step"]),
                 metrics=dict(values["metrics"]),
+                evaluations=int(values["evaluations"]),
                 created=str(values["created"]),
                 versions=dict(values["versions"]),
             )

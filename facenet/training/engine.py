@@ -41,7 +41,9 @@ from facenet.training.tasks import Task
 
 Evaluate = Callable[[FaceModel], dict[str, float]]
 _PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
-    "fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed",
+    "fp32": "32-true",
+    "bf16": "bf16-mixed",
+    "fp16": "16-mixed",
 }
 
 
@@ -56,6 +58,7 @@ class Progress:
         images: pictures seen.
         best_value, best_epoch: the primary metric's best value so far and where; None before any.
         stale: evaluations since the best.
+        evaluations: taken so far.
         start_value: the primary metric of the starting weights.
     """
 
@@ -66,6 +69,7 @@ class Progress:
     best_value: float | None = None
     best_epoch: int = 0
     stale: int = 0
+    evaluations: int = 0
     start_value: float | None = None
 
 
@@ -254,6 +258,7 @@ class Trainer:
         state = self.progress
         first = not self.metrics["start"] and state.step == 0
         self.metrics["last"] = metrics
+        state.evaluations += 1
         if first:
             self.metrics["start"], state.start_value = metrics, value
         better = value is not None and (state.best_value is None or value > state.best_value)
@@ -312,6 +317,7 @@ class Trainer:
             epoch=self.progress.epoch,
             step=self.progress.step,
             metrics=self.metrics["last"],
+            evaluations=self.progress.evaluations,
         )
 
     def _outcome(self, status: str) -> Outcome:

@@ -40,9 +40,7 @@ class FaceSource:
 
     def batches(self, plan: Plan, start: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Faces ``uint8 (n, 3, h, w)`` and labels ``(n,)``, both on the device."""
-        loader = face_loader(
-            self.dataset, plan, workers=self.workers, pin=self.device.type == "cuda", start=start
-        )
+        loader = face_loader(self.dataset, plan, workers=self.workers, pin=self.device.type == "cuda", start=start)
         for batch in loader:
             yield (
                 batch.faces.to(self.device, non_blocking=True),

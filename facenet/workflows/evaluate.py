@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from facenet.errors import CheckpointError, printable
 from facenet.evaluation.classification import Classification
 from facenet.evaluation.embed import embed_folder
 from facenet.evaluation.heldout import Evaluation, evaluate_heldout, heldout_parts
-from facenet.training.checkpoint import Description, load_model, versions
+from facenet.training.checkpoint import Description, load_model, newest, versions
 from facenet.training.files import storage_error, write_and_flush, write_json
 from facenet.training.runs import newest_checkpoint
 from facenet.workflows.prepare import prepare
@@ -29,6 +29,8 @@ class EvaluationResult:
         description: of it.
         evaluation: the figures.
         device, precision: what they were computed on and in, with the reason.
+        chosen_from: so many evaluations on these same pictures decided which weights were kept as the best; 1 or 0 if
+            nothing was chosen by them.
         files: what was written.
     """
 
@@ -37,7 +39,8 @@ class EvaluationResult:
     evaluation: Evaluation
     device: str
     precision: str
-    files: tuple[Path, ...]
+    chosen_from: int
+    files: tuple[Path, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, fit for JSON."""
@@ -50,6 +53,7 @@ class EvaluationResult:
             "holdout": self.description.holdout.to_dict(),
             "device": self.device,
             "precision": self.precision,
+            "chosen_from_evaluations": self.chosen_from,
             "versions": versions(),
             "metrics": self.evaluation.metrics(),
             **self.evaluation.to_dict(),
@@ -104,11 +108,17 @@ def evaluate_checkpoint(
     evaluation = evaluate_heldout(
         embeddings, prepared.folder, prepared.split, head=model.head, people=description.people
     )
-    result = EvaluationResult(path, description, evaluation, str(chosen_device), str(chosen_precision), ())
-    folder = path.parent.parent if into is None else into
-    return EvaluationResult(
-        path, description, evaluation, result.device, result.precision, _write(folder, result)
+    result = EvaluationResult(
+        path, description, evaluation, str(chosen_device), str(chosen_precision), _chosen_from(path, description)
     )
+    return replace(result, files=_write(path.parent.parent if into is None else into, result))
+
+
+def _chosen_from(path: Path, description: Description) -> int:
+    last = newest(path.parent, "last")
+    if not path.name.startswith("best") or last is None:
+        return description.evaluations if path.name.startswith("best") else 0
+    return Description.read(last).evaluations
 
 
 def _write(folder: Path, result: EvaluationResult) -> tuple[Path, ...]:

@@ -16,7 +16,7 @@ from facenet.data.splits import Holdout
 from facenet.devices import Choice, choose_device, choose_precision
 from facenet.errors import InputError, UsageError, printable
 from facenet.evaluation.embed import embed_folder
-from facenet.evaluation.heldout import evaluate_heldout, heldout_parts
+from facenet.evaluation.heldout import Evaluation, evaluate_heldout, heldout_parts
 from facenet.models.face_model import FaceModel
 from facenet.models.heads import build_head
 from facenet.models.registry import build_backbone
@@ -291,14 +291,19 @@ def _source_and_evaluate(start: _Start, device: str, listener: JobListener) -> t
         dataset = FaceDataset(train_folder, start.model.trunk.preprocessing, augmentation=config.augmentation)
         source = FaceSource(dataset, torch.device(device), workers=workers)
 
+    before: Evaluation | None = None
+
     def evaluate(model: FaceModel) -> dict[str, float]:
+        nonlocal before
         embeddings = table
         if embeddings is None:
             embeddings = embed_folder(
                 model.trunk, folder, keep=parts.needed, device=device, precision=config.precision, workers=workers
             )
         head = None if model.head is None else copy.deepcopy(model.head).cpu()
-        found = evaluate_heldout(embeddings, folder, split, head=head, people=start.people)
+        found = evaluate_heldout(embeddings, folder, split, head=head, people=start.people, before=before)
+        if table is not None:
+            before = found
         return found.metrics()
 
     return source, evaluate
