@@ -21,7 +21,8 @@ def normalise(vectors: Tensor) -> Tensor:
     """Scale each row to length 1, computed in float32 (or float64 if given).
 
     Args:
-        vectors: ``(n, d)``, any floating dtype, any finite values.
+        vectors: ``(n, d)``, any floating dtype; rows between 1e-12 and 1e18 long, so that a squared length fits
+            float32.
 
     Returns:
         ``(n, d)`` float32 (float64 for float64 input). A zero row stays zero instead of becoming NaN.
@@ -61,10 +62,11 @@ def squared_l2(a: Tensor, b: Tensor) -> Tensor:
 def paired_squared_l2(a: Tensor, b: Tensor) -> Tensor:
     """Squared L2 distance of row ``i`` of ``a`` to row ``i`` of ``b``: ``(n, d), (n, d) → (n,)`` in ``[0, 4]``.
 
-    The difference is squared directly: exact zero for equal rows, and no rounding for near ones.
+    The difference is squared directly: exact zero for equal rows, and no rounding for near ones. Clamped, so rounding
+    never leaves the range.
     """
     a, b = _same_width(a, b)
-    return (a - b).square().sum(dim=-1)
+    return (a - b).square().sum(dim=-1).clamp(max=4.0)
 
 
 def cosine_to_squared_l2(similarity: Number) -> Number:

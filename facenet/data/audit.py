@@ -202,17 +202,13 @@ class _Rows:
 
     def __init__(self, folder: Folder, other: Folder | None) -> None:
         folders = [folder] if other is None else [folder, other]
-        short = [part.root.name for part in folders]
-        telling = len(set(short)) == len(short) and all(short)
-        self.names = short if telling else [str(part.root) for part in folders]
+        self.names = _split_names(folder) if other is None else _short_names(folder, other)
         self.paths = [path for part in folders for path in part.paths]
         self.files = [part.root / path for part in folders for path in part.paths]
         self.people: list[str] = []
         self.sides: list[int] = []
         for side, part in enumerate(folders):
             splits = _split_names(part)
-            if other is None:
-                self.names = splits
             for name in (part.people[label] for label in part.labels):
                 top, _, rest = name.partition("/")
                 inside = rest and top in splits
@@ -250,6 +246,12 @@ def _split_names(folder: Folder) -> list[str]:
     tops = dict.fromkeys(name.partition("/")[0] for name in folder.people if "/" in name)
     names = [top for top in tops if top.lower() in SPLIT_NAMES]
     return names if len(names) > 1 else []
+
+
+def _short_names(first: Folder, second: Folder) -> list[str]:
+    """What to call two folders: their own names where these tell them apart, else the whole paths."""
+    short = [first.root.name, second.root.name]
+    return short if all(short) and short[0] != short[1] else [str(first.root), str(second.root)]
 
 
 def _look_alikes(contents: Contents, usable: np.ndarray) -> np.ndarray:

@@ -57,7 +57,7 @@ def all_triplets(
 
 def _violating(chunk: PairChunk, margin: float) -> Tensor:
     """``(m, n)`` bool; the anchor's own person, infinitely far, never violates."""
-    return chunk.negative_distances[chunk.rows] < (chunk.positive_distances + margin).unsqueeze(1)
+    return chunk.negative_distances.index_select(0, chunk.rows) < (chunk.positive_distances + margin).unsqueeze(1)
 
 
 def _split(mask: Tensor) -> tuple[Tensor, Tensor]:

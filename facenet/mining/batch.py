@@ -89,10 +89,9 @@ class Batch:
         before = partners.cumsum(0) - partners
         place = torch.arange(anchors.shape[0], device=self.device)
         place += (self.begin - before).index_select(0, anchors)
-        rank = torch.empty_like(self.order)
-        rank[self.order] = torch.arange(len(self), device=self.device)
+        rank = torch.empty_like(self.order).scatter_(0, self.order, torch.arange(len(self), device=self.device))
         # The anchor itself is stepped over, so its partners beyond it stand one place further on.
-        place += place >= rank.index_select(0, anchors)
+        place += rank.index_select(0, anchors).le_(place)
         return anchors, self.order.index_select(0, place)
 
     def distances(self, first: int, last: int) -> Tensor:

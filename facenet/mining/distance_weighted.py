@@ -39,7 +39,7 @@ def distance_weighted(batch: Batch, generator: torch.Generator) -> Triplets:
     negatives, kept = [], []
     for chunk in batch.pair_chunks():
         weights = _weights(chunk.negative_distances, batch.dimensions)
-        heights = weights.cumsum(dim=1)[chunk.rows]
+        heights = weights.cumsum(dim=1).index_select(0, chunk.rows)
         # A float32 below 1 times the total rounds to less than the total, so the level is always below the top.
         level = uniform[chunk.start : chunk.start + chunk.rows.shape[0]].unsqueeze(1) * heights[:, -1:]
         negative = torch.searchsorted(heights, level, right=True).squeeze(1).clamp(max=len(batch) - 1)

@@ -70,8 +70,16 @@ def semihard(batch: Batch, margin: float, fallback: Fallback) -> Triplets:
 
 
 def _closest_farther(chunk: PairChunk, margin: float) -> tuple[Tensor, Tensor]:
-    """For each pair the closest negative farther than the positive, and whether it is within the margin."""
-    candidates = chunk.negative_distances[chunk.rows]
-    candidates.masked_fill_(candidates <= chunk.positive_distances.unsqueeze(1), math.inf)
-    distance, negative = candidates.min(dim=1)
+    """For each pair the closest negative farther than the positive, and whether it is within the margin.
+
+    Floats that are not negative order like the integers their bits spell, and on integers the search is several
+    times faster: subtract the threshold, and what is not farther turns negative; flip the sign bit, and that comes
+    last. Own images are infinitely far, so something farther is always found.
+    """
+    kind = torch.int64 if chunk.negative_distances.dtype == torch.float64 else torch.int32
+    keys = chunk.negative_distances.view(kind).index_select(0, chunk.rows)
+    keys -= (chunk.positive_distances.view(kind) + 1).unsqueeze(1)
+    keys ^= torch.iinfo(kind).min
+    negative = keys.min(dim=1).indices
+    distance = chunk.negative_distances[chunk.rows, negative]
     return negative, distance < chunk.positive_distances + margin

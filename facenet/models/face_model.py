@@ -30,6 +30,8 @@ class FaceModel(nn.Module):
         self.head = head
         self.trainable = trainable
         self._frozen = _frozen_stages(trunk, trainable, has_head=head is not None)
+        # A trunk may come from a model that had parts of it frozen.
+        trunk.requires_grad_(True)
         for stage in self._frozen:
             stage.requires_grad_(False)
 

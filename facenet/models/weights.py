@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import struct
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from facenet.errors import UsageError, WeightsError, printable
+from facenet.errors import StorageError, WeightsError, printable
 from facenet.models import catalogue, download
 from facenet.models.backbone import Backbone
 from facenet.models.partfile import sha256_of
@@ -22,6 +23,21 @@ from facenet.models.transfer import DownloadPolicy
 
 _MOST_NAMES = 3
 _IMPATIENT = DownloadPolicy(connect_timeout=3, connect_retries=0)
+
+_DAMAGE = (
+    safetensors.SafetensorError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OverflowError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
+"""What the readers raise, depending on which byte of a file is wrong."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +65,7 @@ def read_tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     """Read a weight file: safetensors, or a ``.pt`` that holds nothing but tensors.
 
     Raises:
-        WeightsError: not there, damaged, or a pickle that would run code.
+        WeightsError: not there, unreadable, damaged, or a pickle that would run code.
     """
     file = Path(path)
     if not file.is_file():
@@ -57,17 +73,23 @@ def read_tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     try:
         if file.suffix == ".safetensors":
             return load_file(file)
+        if not _looks_saved(file):
+            raise WeightsError(f"{printable(file)} is no weight file")
         state = torch.load(file, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise WeightsError(f"{printable(file)} cannot be read: {_first_line(error)}") from error
     except pickle.UnpicklingError as error:
         raise WeightsError(
             f"{printable(file)} is refused: it is a pickle that holds more than tensors and could run code; "
             "save a state_dict or a .safetensors file"
         ) from error
-    except (safetensors.SafetensorError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except _DAMAGE as error:
         raise WeightsError(f"{printable(file)} is no weight file or is damaged: {_first_line(error)}") from error
     if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
         state = state["state_dict"]
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+    if not isinstance(state, dict) or not all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
+    ):
         raise WeightsError(f"{printable(file)} holds no table of named tensors")
     return state
 
@@ -120,7 +142,7 @@ def pretrain(
 
     Raises:
         WeightsError: a name or path was asked for and cannot be had; only ``auto`` falls back.
-        UsageError: a catalogue name of another architecture.
+        UsageError: no such name for this architecture.
     """
     random = Origin("random", f"seed {seed}")
     if pretrained == "none":
@@ -131,7 +153,7 @@ def pretrain(
             return Origin("random", f"seed {seed}", fallback=True)
         try:
             file = download.ensure(entries[0], folder=folder, offline=offline, progress=progress, policy=_IMPATIENT)
-        except WeightsError:
+        except (WeightsError, StorageError):
             return Origin("random", f"seed {seed}", fallback=True)
         return _load_catalogued(backbone, entries[0].name, file)
     if _is_path(pretrained):
@@ -143,6 +165,9 @@ def pretrain(
 
 
 def _is_path(text: str) -> bool:
+    if any(entry.name == text for entry in catalogue.CATALOGUE):
+        # A folder of pictures may well be called like the weights that were trained on it.
+        return False
     return os.sep in text or "/" in text or text.endswith((".safetensors", ".pt", ".pth")) or os.path.exists(text)
 
 
@@ -160,7 +185,7 @@ def _load_path(backbone: Backbone, path: Path) -> Origin:
         raise WeightsError(f"no model.safetensors in {printable(path)}: a folder must be one of our checkpoints")
     trunk = {key[len("trunk.") :]: value for key, value in read_tensors(file).items() if key.startswith("trunk.")}
     if not trunk:
-        raise UsageError(f"{printable(file)} holds no trunk weights")
+        raise WeightsError(f"{printable(file)} holds no trunk weights")
     load_strictly(backbone, trunk, file.name)
     return Origin("checkpoint", path.name, sha256_of(file))
 
@@ -172,5 +197,13 @@ def _some(names: Iterable[str]) -> str:
     return shown + (f" and {more} more" if more > 0 else "")
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0][:160] if str(error) else type(error).__name__
+def _looks_saved(file: Path) -> bool:
+    """Whether the file begins as ``torch.save`` begins: today a zip archive, before torch 1.6 a bare pickle."""
+    with file.open("rb") as stream:
+        return stream.read(2) in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+
+
+def _first_line(error: BaseException) -> str:
+    """The error's first line after its kind: of some, such as a KeyError, the text alone says nothing."""
+    text = str(error).strip()
+    return f"{type(error).__name__}: {text.splitlines()[0][:160]}" if text else type(error).__name__
