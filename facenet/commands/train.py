@@ -44,6 +44,7 @@ _SETTINGS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
     (("--margin",), {"type": float, "help": "of miner and loss, in squared L2 (triplet)"}),
     (("--soft",), {"action": "store_true", "help": "soft margin (triplet)"}),
     (("--mining",), {"help": "semihard, hard, all, distance_weighted or random (triplet)"}),
+    (("--fallback",), {"help": "hardest, easiest or none: for pairs without a semi-hard negative (triplet)"}),
     (("--head",), {"help": "linear, arcface or cosface (classification)"}),
     (("--unbalanced",), {"dest": "balanced", "action": "store_false", "help": "draw every picture equally often"}),
     (("--augmentation",), {"help": "none, flip, light or strong"}),

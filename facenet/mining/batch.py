@@ -59,7 +59,8 @@ class Batch:
 
     def __init__(self, embeddings: Tensor, labels: Tensor, chunk: int) -> None:
         _check(embeddings, labels, chunk)
-        self._embeddings, self._chunk = embeddings, chunk
+        self._embeddings = embeddings
+        self._rows_that_fit = max(1, chunk // max(1, len(labels)))
         self.labels = labels
         self.device = embeddings.device
         self.dimensions = embeddings.shape[1]
@@ -104,23 +105,29 @@ class Batch:
 
     def row_ranges(self) -> Iterator[tuple[int, int]]:
         """Cut the images into ranges ``first, last`` whose distances fit into one working matrix."""
-        step = max(1, self._chunk // max(1, len(self)))
-        for first in range(0, len(self), step):
-            yield first, min(first + step, len(self))
+        for first in range(0, len(self), self._rows_that_fit):
+            yield first, min(first + self._rows_that_fit, len(self))
 
     def pair_chunks(self) -> Iterator[PairChunk]:
         """Cut the pairs so that one row of ``n`` numbers for each pair fits into one working matrix."""
         anchors, positives = self.pairs
-        step = max(1, self._chunk // max(1, len(self)))
-        for start in range(0, anchors.shape[0], step):
-            some = anchors[start : start + step]
-            partner = positives[start : start + step]
-            first, last = int(some[0]), int(some[-1]) + 1
+        step = self._rows_that_fit
+        for first, last in self.row_ranges():
+            begin, end = torch.searchsorted(anchors, torch.tensor([first, last], device=self.device)).tolist()
             distances = self.distances(first, last)
-            rows = some - first
-            to_partner = distances[rows, partner]
+            to_partner = distances[anchors[begin:end] - first, positives[begin:end]]
             distances.masked_fill_(self.same_person(first, last), math.inf)
-            yield PairChunk(start, some, partner, to_partner, distances, rows)
+            for start in range(begin, end, step):
+                part = slice(start, min(start + step, end))
+                low, high = int(anchors[part.start]), int(anchors[part.stop - 1]) + 1
+                yield PairChunk(
+                    start,
+                    anchors[part],
+                    positives[part],
+                    to_partner[part.start - begin : part.stop - begin],
+                    distances[low - first : high - first],
+                    anchors[part] - low,
+                )
 
 
 def _check(embeddings: Tensor, labels: Tensor, chunk: int) -> None:

@@ -40,6 +40,7 @@ class TrainingConfig:
         margin: of miner and loss alike, in squared L2.
         soft: soft-margin loss instead of the hinge.
         mining: triplet selection, see :class:`facenet.mining.Strategy`.
+        fallback: of ``semihard`` for pairs without a semi-hard negative, see :class:`facenet.mining.Fallback`.
         head: ``linear``, ``arcface`` or ``cosface`` (classification).
         balanced: draw every person equally often (classification).
         augmentation: name of the policy.
@@ -75,6 +76,7 @@ class TrainingConfig:
     margin: float = 0.2
     soft: bool = False
     mining: str = "semihard"
+    fallback: str = "hardest"
     head: str = "linear"
     balanced: bool = True
     augmentation: str = "light"

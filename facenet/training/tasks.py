@@ -13,7 +13,7 @@ from torch import Tensor
 from facenet.data.samplers import BalancedSampler, Draw, PeopleSampler, batch_shape
 from facenet.errors import UsageError
 from facenet.losses import TripletObjective, embedding_spread
-from facenet.mining import Strategy
+from facenet.mining import Fallback, Strategy, choose
 from facenet.models.face_model import FaceModel
 from facenet.training.config import TrainingConfig
 
@@ -74,12 +74,12 @@ class TripletTask:
         self._sampler = PeopleSampler(labels, people_per_batch=people, images_per_person=images, seed=config.seed)
         self.batches_per_epoch = self._sampler.batches_per_epoch
         self.shape = (people, images)
-        try:
-            strategy = Strategy(config.mining)
-        except ValueError:
-            choices = ", ".join(member.value for member in Strategy)
-            raise UsageError(f"unknown --mining {config.mining!r}: choose one of {choices}") from None
-        self._objective = TripletObjective(margin=config.margin, strategy=strategy, soft=config.soft)
+        self._objective = TripletObjective(
+            margin=config.margin,
+            strategy=choose(Strategy, config.mining),
+            soft=config.soft,
+            fallback=choose(Fallback, config.fallback),
+        )
         self._generator = torch.Generator().manual_seed(config.seed)
 
     def epoch_batches(self) -> list[list[Draw]]:

@@ -177,7 +177,7 @@ def test_against_another_folder(tmp_path: Path, write_people: WritePeople, write
         Overlap("one", "two", ("Ada", "Bob"), (("Ada/002.png", "Ada/x.png"),), (("Bob/000.png", "Bob/y.jpg"),)),
     )
     assert found.usable.paths == found.folder.paths, "the other folder takes nothing away"
-    assert found.left_out == found.conflicts == found.near_conflicts == ()
+    assert found.left_out == found.exact == found.conflicts == found.near_conflicts == found.near == ()
     nothing = audit(two, other=scan_folder(one)).overlaps[0]
     assert nothing.exact == (("Ada/x.png", "Ada/002.png"),)
 
@@ -253,7 +253,9 @@ def test_near_pairs_equal_a_slow_search() -> None:
         np.array(Image.fromarray(rng.integers(0, 256, (5, 5, 3), dtype=np.uint8)).resize((64, 64))) for _ in range(60)
     ]
     images += [
-        np.clip(image * rng.uniform(0.8, 1.1) + rng.normal(0, 8, image.shape), 0, 255).astype(np.uint8)
+        np.clip(image * rng.uniform(0.8, 1.1) + rng.normal(0, rng.uniform(0, 160), image.shape), 0, 255).astype(
+            np.uint8
+        )
         for image in images[:30]
     ]
     looks = np.stack([look(image) for image in images])
@@ -266,7 +268,7 @@ def test_near_pairs_equal_a_slow_search() -> None:
             if bits <= 8 and correlation >= 0.97:
                 expected.append([first, second])
     assert near_pairs(looks).tolist() == expected
-    assert len(expected) >= 25
+    assert 5 <= len(expected) <= 25, "some of the copies are too noisy"
     assert near_pairs(looks[:0]).shape == (0, 2) and near_pairs(looks[:1]).shape == (0, 2)
 
 

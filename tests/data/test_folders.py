@@ -36,7 +36,9 @@ def test_any_nesting(tmp_path: Path) -> None:
 def test_order_is_by_parts_not_by_whole_path(tmp_path: Path) -> None:
     # As whole strings, "a b/…" and "a-b/…" come before "a/…", because space and dash come before the slash.
     touch(tmp_path, "a-b/1.jpg", "a/1.jpg", "a b/1.jpg", "B/1.jpg", "é/1.jpg", "a/b/1.jpg")
-    assert scan_folder(tmp_path).people == ("B", "a", "a/b", "a b", "a-b", "é")
+    folder = scan_folder(tmp_path)
+    assert folder.people == ("B", "a", "a/b", "a b", "a-b", "é")
+    assert folder.paths == tuple(f"{name}/1.jpg" for name in folder.people)
 
 
 def test_order_does_not_depend_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

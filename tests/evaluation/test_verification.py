@@ -15,14 +15,9 @@ from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
 from facenet.errors import InputError, UsageError
+from facenet.evaluation.halves import HalvesAccuracy
 from facenet.evaluation.pairs import all_or_sampled_pairs
-from facenet.evaluation.verification import (
-    HalvesAccuracy,
-    Rate,
-    Verification,
-    impostor_pairs_needed,
-    verify_pairs,
-)
+from facenet.evaluation.verification import Rate, Verification, impostor_pairs_needed, verify_pairs
 
 # Few distinct scores: most pairs are tied with others, across genuine and impostor.
 tied_score = st.integers(-4, 4).map(lambda step: step / 4)
