@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _USAGE
         args = parser.parse_args(_translated(given))
         # Lightning announces its own choices; a run says what it chose in its own words.
-        logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+        logging.getLogger("lightning_fabric.utilities.rank_zero").setLevel(logging.WARNING)
         module, _, name = args.handler.partition(":")
         handler: Callable[[argparse.Namespace], int] = getattr(importlib.import_module(module), name)
         return handler(args)

@@ -69,8 +69,8 @@ def load_image(
         max_pixels: refuse larger pictures from their header, before decoding.
 
     Returns:
-        ``uint8 (H, W, 3)``, RGB, upright, C-contiguous, writable. 16-bit pictures are scaled to 8 bits; transparent ones are
-        laid over white.
+        ``uint8 (H, W, 3)``, RGB, upright, C-contiguous, writable. 16-bit pictures are scaled to 8 bits; transparent
+        ones are laid over white.
 
     Raises:
         UnreadableImage: missing, empty, not a picture, truncated, too large; ``reason`` says which.

@@ -97,7 +97,7 @@ def scan_folder(root: str | os.PathLike[str]) -> Folder:
     if not root.exists():
         raise MissingError(f"no folder {printable(root)}: {_expected(root)}")
     if not root.is_dir():
-        raise InputError(f"{printable(root)} is a file: {_expected(root)}")
+        raise InputError(f"{printable(root)} is a file: {_expected(root.parent)}")
     walk = _Walk(root)
     walk.run()
     if not walk.pictures:

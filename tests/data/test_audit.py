@@ -260,15 +260,20 @@ def test_near_pairs_equal_a_slow_search() -> None:
     ]
     looks = np.stack([look(image) for image in images])
     assert looks.shape == (90, 264) and looks.dtype == np.uint8
+    # Ten more with the hash of the first, and thumbnails less and less like its own.
+    doubtful = np.repeat(looks[:1], 10, axis=0)
+    doubtful[:, 8:] = np.clip(doubtful[:, 8:] + rng.normal(0, 1, (10, 256)) * np.arange(1, 31, 3)[:, None], 0, 255)
+    looks = np.concatenate([looks, doubtful])
     expected = []
-    for first in range(90):
-        for second in range(first + 1, 90):
+    for first in range(100):
+        for second in range(first + 1, 100):
             bits = np.unpackbits(looks[first, :8] ^ looks[second, :8]).sum()
             correlation = np.corrcoef(looks[first, 8:], looks[second, 8:])[0, 1]
             if bits <= 8 and correlation >= 0.97:
                 expected.append([first, second])
     assert near_pairs(looks).tolist() == expected
-    assert 5 <= len(expected) <= 25, "some of the copies are too noisy"
+    assert len([pair for pair in expected if pair[1] < 90]) >= 5
+    assert 2 <= len([pair for pair in expected if pair[0] == 0 and pair[1] >= 90]) <= 8
     assert near_pairs(looks[:0]).shape == (0, 2) and near_pairs(looks[:1]).shape == (0, 2)
 
 
