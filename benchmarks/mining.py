@@ -1,6 +1,6 @@
 """Triplet selection side by side: ours against pytorch-metric-learning, and against dictionaries and loops.
 
-    python benchmarks/mining.py [--rounds 7]
+    python benchmarks/mining.py [--rounds 7] [--only semihard]
 
 Times: one process, both sides in turn within each round, median over the rounds. Memory: each side once in a fresh
 child process, the growth of its peak resident size (``VmHWM`` of Linux) over the peak before the call. Embeddings are
@@ -98,14 +98,14 @@ class Contest:
 def contests() -> list[Contest]:
     rows = []
     for images, heavy in ((4, False), (32, True)):
+        semihard, every, weighted = ours("semihard"), ours("all"), ours("distance_weighted")
         rows += [
-            Contest(
-                "semihard / TripletMarginMiner", 1024, images, ours("semihard"), margin_miner("semihard"), 50, heavy
-            ),
-            Contest("all / TripletMarginMiner", 1024, images, ours("all"), margin_miner("all"), 3, heavy),
-            Contest(
-                "distance_weighted / its miner", 1024, images, ours("distance_weighted"), DistanceWeightedMiner(), 3
-            ),
+            Contest("semihard / TripletMarginMiner", 1024, images, semihard, margin_miner("semihard"), 50, heavy),
+            Contest("all / TripletMarginMiner", 1024, images, every, margin_miner("all"), 3, heavy),
+            Contest("distance_weighted / its miner", 1024, images, weighted, DistanceWeightedMiner(), 3),
+        ]
+    for images in (4, 16, 32):
+        rows += [
             Contest("random / loops, by person", 256, images, ours("random"), dictionary_and_loops, 100),
             Contest("random / loops, by image", 256, images, ours("random"), dictionary_and_loops_over_images, 100),
         ]
@@ -162,6 +162,7 @@ def child(number: int, side: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7, help="rounds of each contest (heavy ones: 3)")
+    parser.add_argument("--only", default="", help="contests whose name begins like this")
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_num_threads(2)
@@ -173,6 +174,8 @@ def main() -> None:
     head = ("batch", "ours ms", "peer ms", "ratio", "target", "ours MB", "peer MB")
     print(f"{'ours / peer':<32}" + "".join(f"{title:>10}" for title in head))
     for number, contest in enumerate(contests()):
+        if not contest.name.startswith(options.only):
+            continue
         mine_s, peer_s = race(contest, min(3, options.rounds) if contest.heavy else options.rounds)
         shape = f"{contest.batch // contest.images}×{contest.images}"
         numbers = (f"{mine_s * 1e3:.3f}", f"{peer_s * 1e3:.2f}", f"{peer_s / mine_s:.0f}×", f"{contest.target:.0f}×")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,13 +14,21 @@ ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture
-def toy(monkeypatch: pytest.MonkeyPatch) -> str:
-    """The name of a network of a few thousand weights that ``--backbone`` takes within the test."""
+def toy(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The name of a network of a few thousand weights that ``--backbone`` takes within the test.
+
+    Computed by one thread: several would spend their time waiting for one another.
+    """
+    import torch
+
     from facenet.models import registry
 
     entry = registry.BackboneEntry("toy", "toys:ToyBackbone", 16, (32, 32), 5_552, "for tests")
     monkeypatch.setitem(registry.BACKBONES, "toy", entry)
-    return "toy"
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield "toy"
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

@@ -352,6 +352,12 @@ class TestLaws:
         plain, other = (as_list(mine(rows, labels, strategy, generator=seeded())) for rows in (embeddings, scaled))
         assert plain == other
 
+    def test_large_finite_rows_are_not_taken_for_diverged(self) -> None:
+        embeddings, labels = spread_batch(6, 4)
+        assert (embeddings.abs() * 6e4).half().sum().isinf()
+        large = mine((embeddings.abs() * 6e4).half(), labels)
+        assert as_list(large) == as_list(mine((embeddings.abs() * 6e4).half().float(), labels))
+
     @pytest.mark.parametrize("dtype", [torch.int32, torch.int16, torch.int8, torch.uint8])
     def test_any_integer_names_a_person(self, dtype: torch.dtype) -> None:
         embeddings, labels = spread_batch(6, 4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -121,7 +122,9 @@ def run(args: argparse.Namespace) -> int:
         show_outcome(f"{task} training", result.outcome)
         show_checkpoint(result)
     if result.outcome is not None and result.outcome.status == "interrupted":
-        note(f"stopped and saved: go on with  python cli.py --train-module {MODULES[task]} --check 1")
+        places = [f"--rootdir={args.rootdir}", f"--run-dir={args.run_dir}"]
+        command = shlex.join(["python", "cli.py", "--train-module", MODULES[task], *places, "--check", "1"])
+        note(f"stopped and saved: go on with  {printable(command)}")
         return INTERRUPTED
     return 0
 

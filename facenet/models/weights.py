@@ -24,6 +24,9 @@ from facenet.models.transfer import DownloadPolicy
 _MOST_NAMES = 3
 _IMPATIENT = DownloadPolicy(connect_timeout=3, connect_retries=0)
 
+_SAVED = (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+"""How ``torch.save`` begins: today a zip archive, before torch 1.6 a bare pickle."""
+
 _DAMAGE = (
     safetensors.SafetensorError,
     AssertionError,
@@ -31,6 +34,7 @@ _DAMAGE = (
     EOFError,
     LookupError,
     MemoryError,
+    OSError,
     OverflowError,
     RuntimeError,
     TypeError,
@@ -71,13 +75,16 @@ def read_tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     if not file.is_file():
         raise WeightsError(f"no weight file at {printable(file)}")
     try:
-        if file.suffix == ".safetensors":
-            return load_file(file)
-        if not _looks_saved(file):
-            raise WeightsError(f"{printable(file)} is no weight file")
-        state = torch.load(file, map_location="cpu", weights_only=True)
+        with file.open("rb") as stream:
+            beginning = stream.read(2)
     except OSError as error:
         raise WeightsError(f"{printable(file)} cannot be read: {_first_line(error)}") from error
+    if file.suffix != ".safetensors" and beginning not in _SAVED:
+        raise WeightsError(f"{printable(file)} is no weight file")
+    try:
+        if file.suffix == ".safetensors":
+            return load_file(file)
+        state = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(
             f"{printable(file)} is refused: it is a pickle that holds more than tensors and could run code; "
@@ -195,12 +202,6 @@ def _some(names: Iterable[str]) -> str:
     more = len(names) - _MOST_NAMES
     shown = ", ".join(printable(name) for name in names[:_MOST_NAMES])
     return shown + (f" and {more} more" if more > 0 else "")
-
-
-def _looks_saved(file: Path) -> bool:
-    """Whether the file begins as ``torch.save`` begins: today a zip archive, before torch 1.6 a bare pickle."""
-    with file.open("rb") as stream:
-        return stream.read(2) in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
 
 def _first_line(error: BaseException) -> str:

@@ -9,6 +9,7 @@ What a resumed run takes from where is written down in :mod:`facenet.training.en
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import io
 import pickle
@@ -35,6 +36,7 @@ from facenet.training.files import read_json, to_json, write_folder
 
 FORMAT = "facenet-checkpoint"
 VERSION = 1
+WEIGHTS, STATE = "model.safetensors", "trainer_state.pt"
 _NAME = re.compile(r"(last|best)-(\d{8})-(\d+)")
 _PACKAGES = ("torch", "torchvision", "numpy", "pillow", "facenet-pytorch", "pytorch-metric-learning", "safetensors")
 
@@ -153,15 +155,13 @@ def save_checkpoint(
     path = folder / f"{kind}-{description.step:08d}-{again}"
     # Weights may share memory or be laid out channels-last; the file holds plain copies.
     tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-    contents = {
-        "model.safetensors": safetensors.torch.save(tensors),
-        "checkpoint.json": to_json(description.to_dict()),
-    }
+    contents = {WEIGHTS: safetensors.torch.save(tensors)}
     if trainer_state is not None:
         buffer = io.BytesIO()
         torch.save(trainer_state, buffer)
-        contents["trainer_state.pt"] = buffer.getvalue()
-    write_folder(path, contents)
+        contents[STATE] = buffer.getvalue()
+    digests = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
+    write_folder(path, {**contents, "checkpoint.json": to_json({**description.to_dict(), "files": digests})})
     for old in previous:
         shutil.rmtree(old, ignore_errors=True)
     return path
@@ -199,10 +199,10 @@ def load_model(path: Path, *, backbone: str | None = None) -> tuple[FaceModel, D
         if description.people:
             head = build_head(config.head, trunk.embedding_size, len(description.people), seed=config.seed)
         model = FaceModel(trunk, head, trainable=config.trainable)
-        model.load_state_dict(safetensors.torch.load_file(path / "model.safetensors"))
-    except (safetensors.SafetensorError, RuntimeError, OSError, UsageError) as error:
+        model.load_state_dict(safetensors.torch.load(_read_checked(path, WEIGHTS)))
+    except (safetensors.SafetensorError, RuntimeError, UsageError) as error:
         reason = str(error).splitlines()[0]
-        raise CheckpointError(f"the weights in {printable(path)} are missing, damaged or foreign: {reason}") from error
+        raise CheckpointError(f"the weights in {printable(path)} do not fit: {reason}") from error
     trunk.preprocessing = description.preprocessing
     if trunk.fingerprint() != description.fingerprint:
         raise ContractError(
@@ -218,16 +218,26 @@ def load_trainer_state(path: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: missing, damaged or refused.
     """
-    file = path / "trainer_state.pt"
+    data = _read_checked(path, STATE)
     try:
-        state = torch.load(file, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{printable(path)} has no trainer_state.pt: one cannot resume from it") from error
+        state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise CheckpointError(f"{printable(file)} is damaged or foreign") from error
+        raise CheckpointError(f"{printable(path)}/{STATE} is damaged or foreign") from error
     if not isinstance(state, dict):
-        raise CheckpointError(f"{printable(file)} is not one of ours")
+        raise CheckpointError(f"{printable(path)}/{STATE} is not one of ours")
     return state
+
+
+def _read_checked(path: Path, name: str) -> bytes:
+    """The bytes of one file of a checkpoint, as they were saved."""
+    digests = read_json(path / "checkpoint.json").get("files")
+    try:
+        data = (path / name).read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"{printable(path)} has no readable {name}: use another checkpoint") from error
+    if not isinstance(digests, dict) or hashlib.sha256(data).hexdigest() != digests.get(name):
+        raise CheckpointError(f"{printable(path)}/{name} is damaged or foreign: use another checkpoint")
+    return data
 
 
 def backbone_options(config: TrainingConfig) -> dict[str, float]:

@@ -11,6 +11,10 @@ from facenet.errors import CheckpointError, UsageError
 
 TASKS = ("triplet", "classification")
 OPTIMISERS = ("sgd", "adam", "adamw")
+PRIMARY = (
+    "roc_auc", "balanced_accuracy", "tar_at_fmr_0.01", "tar_at_fmr_0.001", "rank_1", "rank_5", "accuracy", "macro_f1",
+)  # fmt: skip
+"""Metrics by which weights can be best; of all of them more is better."""
 SCHEDULES = ("constant", "step", "exponential", "cosine", "plateau")
 
 MAY_CHANGE_ON_RESUME = frozenset({"epochs", "patience", "save_steps", "save_seconds", "eval_every", "workers"})
@@ -94,6 +98,7 @@ class TrainingConfig:
         _one_of("task", self.task, TASKS)
         _one_of("optimiser", self.optimiser, OPTIMISERS)
         _one_of("schedule", self.schedule, SCHEDULES)
+        _one_of("primary", self.primary, PRIMARY)
         for name in ("epochs", "batch_size", "images_per_person", "accumulate", "step_epochs", "eval_every"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{_flag(name)} must be at least 1, not {getattr(self, name)}")
@@ -131,6 +136,9 @@ class TrainingConfig:
         Raises:
             UsageError: something is given anew that a resumed run may not change.
         """
+        if given.get("precision") == "auto":
+            # The run knows what that came to.
+            given = {**given, "precision": self.precision}
         for name, value in given.items():
             before = getattr(self, name)
             if value != before and name not in MAY_CHANGE_ON_RESUME:

@@ -157,7 +157,8 @@ class Trainer:
             torch.manual_seed(self.config.seed)
             if resume:
                 self._restore()
-            with Monitor(self.run, self.listener, resumed_at=self.progress.step if resume else None) as monitor:
+            resumed_at = (self.progress.epoch, self.progress.step) if resume else None
+            with Monitor(self.run, self.listener, resumed_at=resumed_at) as monitor:
                 if not resume:
                     self._evaluate(monitor)
                     self._save_last()
@@ -173,15 +174,15 @@ class Trainer:
     def _epochs(self, monitor: Monitor) -> str:
         status = "finished"
         while self.progress.epoch < self.config.epochs:
+            if self.config.patience and self.progress.stale >= self.config.patience:
+                status = "stopped_early"
+                break
             if not self._train_epoch(monitor):
                 status = "interrupted"
                 break
             last = self.progress.epoch == self.config.epochs
             if last or self.progress.epoch % self.config.eval_every == 0:
                 self._evaluate(monitor)
-            if self.config.patience and self.progress.stale >= self.config.patience:
-                status = "stopped_early"
-                break
             if not last and time.monotonic() - self._saved_at >= self.config.save_seconds:
                 self._save_last()
         self._save_last()
@@ -252,6 +253,7 @@ class Trainer:
 
     def _evaluate(self, monitor: Monitor) -> None:
         """Measure the present weights; the best so far are saved."""
+        self._check_weights()
         self.model.eval()
         metrics = self.evaluate(self.model)
         value = metrics.get(self.config.primary)
@@ -261,18 +263,25 @@ class Trainer:
         state.evaluations += 1
         if first:
             self.metrics["start"], state.start_value = metrics, value
+            if metrics and value is None:
+                self.listener.say(f"{self.config.primary} cannot be measured here: no weights will be kept as the best")
         better = value is not None and (state.best_value is None or value > state.best_value)
         if better:
             self.metrics["best"] = metrics
             state.best_value, state.best_epoch, state.stale = value, state.epoch, 0
             save_checkpoint(self.run.checkpoints, "best", self.model, self._described(), None)
-        else:
+        elif value is not None:
             state.stale += 1
         if value is not None and not first:
             self.schedule.after_evaluation(value)
         monitor.evaluated({"epoch": state.epoch, "step": state.step, "metrics": metrics, "best": better})
 
+    def _check_weights(self) -> None:
+        values = (value for value in self.model.state_dict().values() if value.is_floating_point())
+        self.guard.check_weights(values, self.progress.step)
+
     def _save_last(self) -> None:
+        self._check_weights()
         state = {
             "progress": vars(self.progress).copy(),
             "metrics": self.metrics,
@@ -307,7 +316,8 @@ class Trainer:
             if state["rng_cuda"] and torch.cuda.is_available():
                 torch.cuda.set_rng_state_all(state["rng_cuda"])
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise CheckpointError(f"{path.name}/trainer_state.pt is damaged or foreign: {error}") from error
+            reason = str(error).partition("\n")[0]
+            raise CheckpointError(f"{path.name}/trainer_state.pt is damaged or foreign: {reason}") from error
 
     def _described(self) -> Description:
         return replace(

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+
+from torch import Tensor
 
 from facenet.errors import EmbeddingCollapse, TrainingDiverged
 from facenet.training.config import TrainingConfig
@@ -34,10 +37,16 @@ class CollapseGuard:
             TrainingDiverged: the loss is NaN or infinite.
         """
         if not math.isfinite(loss):
-            raise TrainingDiverged(
-                f"the loss became {loss} at step {step} with learning rate {self.config.lr:g}: "
-                f"try --lr {self.config.lr / 10:g}, --clip 1 or --precision fp32"
-            )
+            raise TrainingDiverged(f"the loss became {loss} at step {step}; {self._gentler()}")
+
+    def check_weights(self, weights: Iterable[Tensor], step: int) -> None:
+        """Before weights are measured or saved: the step that broke them may have been the last.
+
+        Raises:
+            TrainingDiverged: a weight is NaN or infinite.
+        """
+        if not all(bool(weight.isfinite().all()) for weight in weights):
+            raise TrainingDiverged(f"the weights became infinite or NaN by step {step}; {self._gentler()}")
 
     def check_spread(self, spread: float, step: int) -> None:
         """After the step is taken.
@@ -55,3 +64,7 @@ class CollapseGuard:
                 f"training collapsed: for {self.steps} steps up to step {step} all embeddings of a batch were one "
                 f"point (spread {spread:.2g}, healthy is about 1 to 2); {remedy}"
             )
+
+    def _gentler(self) -> str:
+        rate = self.config.lr
+        return f"the learning rate was {rate:g}: try --lr {rate / 10:g}, --clip 1 or --precision fp32"

@@ -59,18 +59,18 @@ class Monitor:
     Args:
         run: where ``metrics.jsonl`` and ``tensorboard/`` go.
         listener: told everything too.
-        resumed_at: step that the run goes on from; what an interrupted run recorded after it is dropped, for these
-            steps are taken again. None for a new run.
+        resumed_at: (epochs completed, steps taken) that the run goes on from; what an interrupted run recorded after
+            that is dropped, for it is done again. None for a new run.
     """
 
-    def __init__(self, run: RunFolder, listener: Listener, *, resumed_at: int | None = None) -> None:
+    def __init__(self, run: RunFolder, listener: Listener, *, resumed_at: tuple[int, int] | None = None) -> None:
         self.listener = listener
         try:
             if resumed_at is not None:
-                _drop_after(run.metrics, resumed_at)
+                _drop_after(run.metrics, *resumed_at)
             self._lines: IO[str] = run.metrics.open("a", encoding="ascii")
             self._board = SummaryWriter(
-                str(run.path / "tensorboard"), purge_step=None if resumed_at is None else resumed_at + 1
+                str(run.path / "tensorboard"), purge_step=None if resumed_at is None else resumed_at[1] + 1
             )
         except OSError as error:
             raise storage_error(run.path, error) from error
@@ -88,23 +88,22 @@ class Monitor:
 
     def step(self, record: dict[str, Any]) -> None:
         """Record one optimiser step."""
-        self._write({"kind": "step", **record})
-        for name, value in record.items():
-            if name not in ("step", "epoch", "seconds_left"):
-                self._board.add_scalar(f"train/{name}", value, record["step"])
+        shown = {name: value for name, value in record.items() if name not in ("step", "epoch", "seconds_left")}
+        self._write({"kind": "step", **record}, "train", shown)
         self.listener.step(record)
 
     def evaluated(self, record: dict[str, Any]) -> None:
         """Record one evaluation."""
-        self._write({"kind": "evaluation", **record})
-        for name, value in record["metrics"].items():
-            self._board.add_scalar(f"heldout/{name}", value, record["step"])
+        self._write({"kind": "evaluation", **record}, "heldout", record["metrics"])
         self.listener.evaluated(record)
 
-    def _write(self, record: dict[str, Any]) -> None:
+    def _write(self, record: dict[str, Any], group: str, shown: Mapping[str, float]) -> None:
         try:
             self._lines.write(json.dumps(record, allow_nan=False) + "\n")
             self._lines.flush()
+            for name, value in shown.items():
+                # What a full disk did to its writing thread, TensorBoard raises here.
+                self._board.add_scalar(f"{group}/{name}", value, record["step"])
         except OSError as error:
             raise storage_error(self._path, error) from error
 
@@ -120,10 +119,16 @@ def read_records(path: Path) -> list[dict[str, Any]]:
     return records
 
 
-def _drop_after(path: Path, step: int) -> None:
+def _drop_after(path: Path, epoch: int, step: int) -> None:
     if not path.exists():
         return
-    kept = [record for record in read_records(path) if record["step"] <= step]
+    # An evaluation bears the number of epochs completed before it. It may have been taken after the last step that
+    # was saved: then the epoch's end, which is no step, is done again.
+    kept = [
+        record
+        for record in read_records(path)
+        if record["step"] <= step and (record["kind"] == "step" or record["epoch"] <= epoch)
+    ]
     beside = path.with_name(path.name + ".kept")
     write_and_flush(beside, "".join(json.dumps(record) + "\n" for record in kept).encode("ascii"))
     os.replace(beside, path)

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
-from torch.optim.lr_scheduler import (
-    ConstantLR,
-    CosineAnnealingLR,
-    ExponentialLR,
-    LinearLR,
-    LRScheduler,
-    ReduceLROnPlateau,
-    SequentialLR,
-    StepLR,
-)
+from torch.optim.lr_scheduler import ConstantLR, ExponentialLR, LambdaLR, LRScheduler, ReduceLROnPlateau, StepLR
 
 from facenet.training.config import TrainingConfig
 
@@ -72,8 +64,14 @@ class Schedule:
         return self._schedule.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where :meth:`state_dict` was called."""
+        """Go on where :meth:`state_dict` was called; a cosine goes on along that of the present number of epochs."""
         self._schedule.load_state_dict(state)
+        if isinstance(self._schedule, LambdaLR):
+            # The optimiser's state brought the rate of the schedule that was saved, perhaps of a shorter one.
+            for group, rate, share in zip(
+                self._optimiser.param_groups, self._schedule.base_lrs, self._schedule.lr_lambdas, strict=True
+            ):
+                group["lr"] = rate * share(self._schedule.last_epoch)
 
     def _move(self) -> None:
         if isinstance(self._schedule, LRScheduler):
@@ -89,11 +87,20 @@ def _build(optimiser: Optimizer, config: TrainingConfig, steps_per_epoch: int) -
         return ReduceLROnPlateau(optimiser, mode="max", factor=config.gamma, patience=config.step_epochs)
     if config.schedule == "constant":
         return ConstantLR(optimiser, factor=1.0, total_iters=1)
-    steps = steps_per_epoch * config.epochs
-    rising = max(1, round(steps * config.warmup))
-    warmup = LinearLR(optimiser, start_factor=_FIRST_SHARE, total_iters=rising)
-    falling = CosineAnnealingLR(optimiser, T_max=max(1, steps - rising))
-    return SequentialLR(optimiser, [warmup, falling], milestones=[rising])
+    return LambdaLR(optimiser, _warm_cosine(steps_per_epoch * config.epochs, config.warmup))
+
+
+def _warm_cosine(steps: int, warmup: float) -> Callable[[int], float]:
+    """Step → share of the learning rate: a straight line up to 1, then half a cosine down to 0."""
+    rising = max(1, round(steps * warmup))
+    falling = max(1, steps - rising)
+
+    def share(step: int) -> float:
+        if step < rising:
+            return _FIRST_SHARE + (1 - _FIRST_SHARE) * step / rising
+        return (1 + math.cos(math.pi * min(step - rising, falling) / falling)) / 2
+
+    return share
 
 
 def gradient_norm(parameters: Iterable[nn.Parameter]) -> torch.Tensor:

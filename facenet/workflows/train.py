@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from facenet.data.augmentation import check_policy
 from facenet.data.loaders import FaceDataset
 from facenet.data.splits import Holdout
 from facenet.devices import Choice, choose_device, choose_precision
@@ -24,7 +25,7 @@ from facenet.models.weights import Origin, pretrain
 from facenet.training.checkpoint import Description, backbone_options, load_model, versions
 from facenet.training.config import TrainingConfig
 from facenet.training.engine import Evaluate, Outcome, Trainer
-from facenet.training.files import write_json
+from facenet.training.files import read_json, write_json
 from facenet.training.monitor import Listener
 from facenet.training.runs import RunFolder, create_run, list_runs, newest_checkpoint
 from facenet.training.sources import EmbeddingSource, FaceSource, Source
@@ -197,11 +198,13 @@ def _resumed_start(job: Job, run: RunFolder, listener: JobListener) -> _Start:
         raise UsageError("a resumed run keeps what it holds out: leave --holdout out, or start a new run")
     listener.say(f"resuming {run.path.name} at epoch {description.epoch}, step {description.step}")
     prepared = _prepare(job.root, description.holdout, listener)
-    mask = _train_mask(prepared, config)
-    people = prepared.folder.select(mask).people
-    if description.people and people != description.people:
-        raise InputError("the people in the folder are not those the run was started with: start a new run")
-    return _Start(model, config, prepared, description.origin, description.people, mask)
+    record = read_json(run.path / "run.json").get("data")
+    if not isinstance(record, dict) or record.get("digest") != prepared.digest():
+        raise InputError(
+            f"the pictures in {printable(job.root)} are not those that {run.path.name} was started with: put them "
+            "back, or start a new run with --check 0"
+        )
+    return _Start(model, config, prepared, description.origin, description.people, _train_mask(prepared, config))
 
 
 def _fresh_start(job: Job, device: Choice, listener: JobListener) -> _Start:
@@ -221,6 +224,7 @@ def _fresh_start(job: Job, device: Choice, listener: JobListener) -> _Start:
         settings["pretrained"] = "auto"
         listener.say(f"no triplet run in {printable(job.runs)}: the trunk starts from pretrained weights")
     config = replace(TrainingConfig(task=job.task), **settings)
+    check_policy(config.augmentation)
     precision = choose_precision(config.precision, device.value)
     listener.say(f"device: {device}; precision: {precision}")
     config = replace(config, precision=precision.value)
@@ -235,6 +239,9 @@ def _fresh_start(job: Job, device: Choice, listener: JobListener) -> _Start:
             config = replace(config, lr=GENTLE_LR)
     prepared = _prepare(job.root, Holdout() if holdout is None else holdout, listener)
     mask = _train_mask(prepared, config)
+    if "batch_size" not in job.settings:
+        # The default is a wish, not a demand: with fewer pictures than that, all of them make a batch.
+        config = replace(config, batch_size=min(config.batch_size, max(4, int(mask.sum()))))
     people: tuple[str, ...] = ()
     head = None
     if config.task == "classification":
