@@ -45,6 +45,9 @@ class FaceModel(nn.Module):
         super().train(mode)
         for stage in self._frozen:
             stage.eval()
+        if self.trunk_is_frozen:
+            # Dropout belongs to no stage; a trunk that does not learn should not be noisy either.
+            self.trunk.eval()
         return self
 
     def trainable_parameters(self) -> Iterator[nn.Parameter]:
