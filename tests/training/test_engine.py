@@ -181,16 +181,19 @@ def test_accumulated_steps_average_over_their_batches(tmp_path: Path) -> None:
     assert [record["step"] for record in records(tmp_path) if record["kind"] == "step"] == list(range(1, 10))
 
 
-def test_an_accumulated_gradient_is_the_mean_of_its_batches(tmp_path: Path) -> None:
-    """Two batches accumulated move a linear head exactly as the mean of their two losses does."""
+@pytest.mark.parametrize(("accumulate", "batches_of_a_step"), [(2, 2), (9, 5)])
+def test_an_accumulated_gradient_is_the_mean_of_its_batches(
+    tmp_path: Path, accumulate: int, batches_of_a_step: int
+) -> None:
+    """Accumulated batches move a linear head as the mean of their losses does, also where an epoch has too few."""
     settings = {"task": "classification", "trainable": "head", "optimiser": "sgd", "momentum": 0.0, "lr": 0.1}
-    config = toy_config(**settings, primary="accuracy", accumulate=2, epochs=1, schedule="constant")
+    config = toy_config(**settings, primary="accuracy", accumulate=accumulate, epochs=1, schedule="constant")
     trainer = toy_trainer(tmp_path / "run", config, stop=after(1))
     reference = toy_trainer(tmp_path / "reference", config)
-    batches = list(reference.source.batches(reference.task.epoch_batches(), 0))[:2]
+    batches = list(reference.source.batches(reference.task.epoch_batches(), 0))[:batches_of_a_step]
     head = reference.model.head
     assert head is not None
-    loss = sum(head.loss(inputs, labels) for inputs, labels in batches) / 2
+    loss = sum(head.loss(inputs, labels) for inputs, labels in batches) / batches_of_a_step
     assert isinstance(loss, Tensor)
     loss.backward()
     expected = {name: value - 0.1 * value.grad for name, value in head.named_parameters() if value.grad is not None}
