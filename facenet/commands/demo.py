@@ -11,6 +11,16 @@ from facenet.commands.evaluate import evaluation_rows
 from facenet.commands.train import INTERRUPTED, stop_on_interrupt
 from facenet.errors import printable
 
+_METRICS = {
+    "verification: ROC AUC": "roc_auc",
+    "verification: EER": "eer",
+    "verification: TAR at FMR 0.01": "tar_at_fmr_0.01",
+    "verification: balanced accuracy": "balanced_accuracy",
+    "identification: rank 1": "rank_1",
+    "identification: rank 5": "rank_5",
+}
+"""Rows of the evaluation's table that were measured before training too, by the name of the metric."""
+
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the ``demo`` parser."""
@@ -44,9 +54,8 @@ def run(args: argparse.Namespace) -> int:
         emit_json(result.to_dict())
         return 0
     start = result.triplet.outcome.start if result.triplet.outcome is not None else {}
-    before = {"verification: ROC AUC": "roc_auc", "verification: EER": "eer", "identification: rank 1": "rank_1"}
     rows = [
-        (name, f"{start[before[name]]:.4f}" if before.get(name) in start else "-", value, chance, basis)
+        (name, f"{start[_METRICS[name]]:.4f}" if _METRICS.get(name) in start else "-", value, chance, basis)
         for name, value, chance, basis in evaluation_rows(result.evaluation.evaluation)
     ]
     print_table(

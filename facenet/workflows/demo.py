@@ -17,10 +17,13 @@ TRIPLET_SETTINGS: dict[str, Any] = {
     "pretrained": "none",
     "epochs": 20,
     "lr": 1e-3,
+    "mining": "hard",
+    "soft": True,
     "eval_every": 5,
     "save_seconds": 600.0,
 }
-"""Random weights: the demo needs no download, and its numbers are the same with and without weights at hand."""
+"""Random weights: the demo needs no download, and its numbers are the same with and without weights at hand. From
+such a start, batch-hard triplets with a soft margin learn faster than the default."""
 
 HEAD_SETTINGS: dict[str, Any] = {"eval_every": 10, "save_seconds": 600.0}
 HOLDOUT = Holdout(images=0.3)

@@ -201,6 +201,13 @@ def _tell_origin(origin: Origin, config: TrainingConfig, listener: JobListener) 
 
 def _prepare(root: Path, holdout: Holdout, listener: JobListener) -> Prepared:
     prepared = prepare(root, holdout, listener.bar("audit"))
+    counts, split = prepared.folder.counts(), prepared.split
+    listener.say(
+        f"audit: {len(counts):,} people, {len(prepared.folder):,} pictures ({counts.min()} to {counts.max()} each), "
+        f"{len(prepared.audit.left_out):,} left out"
+    )
+    whole = f" and {split.person_held.sum():,} people whole" if split.person_held.any() else ""
+    listener.say(f"held out: {split.held_images.sum():,} pictures of people trained on{whole}")
     for line in prepared.audit.lines():
         listener.say(line)
     return prepared
