@@ -49,6 +49,7 @@ _SETTINGS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
     (("--head",), {"help": "linear, arcface or cosface (classification)"}),
     (("--unbalanced",), {"dest": "balanced", "action": "store_false", "help": "draw every picture equally often"}),
     (("--augmentation",), {"help": "none, flip, light or strong"}),
+    (("--batch-norm",), {"help": "train, frozen or auto: frozen when starting from trained weights"}),
     (("--precision",), {"help": "auto, fp32, bf16 or fp16"}),
     (("--compile",), {"action": "store_true", "help": "use torch.compile"}),
     (("--workers",), {"type": int, "help": "loading processes, -1 for automatic"}),

@@ -19,16 +19,20 @@ class FaceModel(nn.Module):
         head: scores over people, or None.
         trainable: ``"all"``; ``"last:N"``, the trunk's last N stages; ``"head"``, nothing of the trunk but, without
             a head, its embedding layer. A head always trains.
+        frozen_batch_norm: keep the running statistics of every BatchNorm; its scale and shift still learn.
 
     Raises:
         UsageError: ``trainable`` is none of these.
     """
 
-    def __init__(self, trunk: Backbone, head: Head | None = None, *, trainable: str = "all") -> None:
+    def __init__(
+        self, trunk: Backbone, head: Head | None = None, *, trainable: str = "all", frozen_batch_norm: bool = False
+    ) -> None:
         super().__init__()
         self.trunk = trunk
         self.head = head
         self.trainable = trainable
+        self.frozen_batch_norm = frozen_batch_norm
         self._frozen = _frozen_stages(trunk, trainable, has_head=head is not None)
         # A trunk may come from a model that had parts of it frozen.
         trunk.requires_grad_(True)
@@ -45,6 +49,10 @@ class FaceModel(nn.Module):
         super().train(mode)
         for stage in self._frozen:
             stage.eval()
+        if self.frozen_batch_norm:
+            for module in self.trunk.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
         if self.trunk_is_frozen:
             # Dropout belongs to no stage; a trunk that does not learn should not be noisy either.
             self.trunk.eval()

@@ -198,7 +198,7 @@ def load_model(path: Path, *, backbone: str | None = None) -> tuple[FaceModel, D
         head = None
         if description.people:
             head = build_head(config.head, trunk.embedding_size, len(description.people), seed=config.seed)
-        model = FaceModel(trunk, head, trainable=config.trainable)
+        model = FaceModel(trunk, head, trainable=config.trainable, frozen_batch_norm=config.batch_norm == "frozen")
         model.load_state_dict(safetensors.torch.load(_read_checked(path, WEIGHTS)))
     except (safetensors.SafetensorError, RuntimeError, UsageError) as error:
         reason = str(error).splitlines()[0]

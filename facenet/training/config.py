@@ -15,6 +15,7 @@ PRIMARY = (
     "roc_auc", "balanced_accuracy", "tar_at_fmr_0.01", "tar_at_fmr_0.001", "rank_1", "rank_5", "accuracy", "macro_f1",
 )  # fmt: skip
 """Metrics by which weights can be best; of all of them more is better."""
+BATCH_NORMS = ("auto", "train", "frozen")
 SCHEDULES = ("constant", "step", "exponential", "cosine", "plateau")
 
 MAY_CHANGE_ON_RESUME = frozenset({"epochs", "patience", "save_steps", "save_seconds", "eval_every", "workers"})
@@ -48,6 +49,9 @@ class TrainingConfig:
         head: ``linear``, ``arcface`` or ``cosface`` (classification).
         balanced: draw every person equally often (classification).
         augmentation: name of the policy.
+        batch_norm: ``train``, ``frozen`` (running statistics stay those of the starting weights) or ``auto``: frozen if
+            these were trained. The few people of a small folder are a biased sample; their statistics undo more of a
+            good network than its weights can gain.
         precision: ``fp32``, ``bf16``, ``fp16`` or ``auto``; the run stores what ``auto`` came to.
         compile: use ``torch.compile``.
         workers: loading processes, -1 for automatic.
@@ -84,6 +88,7 @@ class TrainingConfig:
     head: str = "linear"
     balanced: bool = True
     augmentation: str = "light"
+    batch_norm: str = "auto"
     precision: str = "auto"
     compile: bool = False
     workers: int = -1
@@ -99,6 +104,7 @@ class TrainingConfig:
         _one_of("optimiser", self.optimiser, OPTIMISERS)
         _one_of("schedule", self.schedule, SCHEDULES)
         _one_of("primary", self.primary, PRIMARY)
+        _one_of("batch norm", self.batch_norm, BATCH_NORMS)
         for name in ("epochs", "batch_size", "images_per_person", "accumulate", "step_epochs", "eval_every"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{_flag(name)} must be at least 1, not {getattr(self, name)}")
@@ -136,9 +142,9 @@ class TrainingConfig:
         Raises:
             UsageError: something is given anew that a resumed run may not change.
         """
-        if given.get("precision") == "auto":
-            # The run knows what that came to.
-            given = {**given, "precision": self.precision}
+        # The run knows what "auto" came to.
+        decided = {name for name in ("precision", "batch_norm") if given.get(name) == "auto"}
+        given = {name: value for name, value in given.items() if name not in decided}
         for name, value in given.items():
             before = getattr(self, name)
             if value != before and name not in MAY_CHANGE_ON_RESUME:

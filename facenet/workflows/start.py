@@ -165,7 +165,10 @@ def fresh_start(job: Job, device: Choice, listener: JobListener) -> Start:
         )
         _tell_origin(found, config, listener)
         start = found.to_dict()
-    if start["kind"] != "random" and config.trainable != "head" and "lr" not in job.settings:
+    trained = start["kind"] != "random"
+    if config.batch_norm == "auto":
+        config = replace(config, batch_norm="frozen" if trained else "train")
+    if trained and config.trainable != "head" and "lr" not in job.settings:
         config = replace(config, lr=GENTLE_LR)
     prepared = _prepare(job.root, Holdout() if holdout is None else holdout, listener)
     mask = _train_mask(prepared, config)
@@ -177,7 +180,8 @@ def fresh_start(job: Job, device: Choice, listener: JobListener) -> Start:
     if config.task == "classification":
         people = prepared.folder.select(mask).people
         head = build_head(config.head, trunk.embedding_size, len(people), seed=config.seed)
-    return Start(FaceModel(trunk, head, trainable=config.trainable), config, prepared, start, people, mask)
+    model = FaceModel(trunk, head, trainable=config.trainable, frozen_batch_norm=config.batch_norm == "frozen")
+    return Start(model, config, prepared, start, people, mask)
 
 
 def _decided(job: Job, settings: dict[str, Any], device: Choice, listener: JobListener) -> TrainingConfig:

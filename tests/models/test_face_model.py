@@ -13,7 +13,7 @@ from facenet.errors import UsageError
 from facenet.models.backbone import Backbone
 from facenet.models.face_model import FaceModel
 from facenet.models.heads import build_head
-from facenet.models.registry import build_backbone
+from facenet.models.registry import BACKBONES, build_backbone
 
 Pictures = Callable[[int, int, int, int], Tensor]
 
@@ -154,3 +154,23 @@ def test_nonsense_is_refused_with_what_is_possible(trunk: Backbone, trainable: s
     with pytest.raises(UsageError, match=f"takes all, head or last:N with N from 1 to {STAGES}"):
         FaceModel(trunk, trainable=trainable)
     assert all(parameter.requires_grad for parameter in trunk.parameters()), "half of the work was done"
+
+
+@pytest.mark.parametrize("name", list(BACKBONES))
+def test_frozen_batch_norm_keeps_its_statistics_while_scale_and_shift_learn(name: str) -> None:
+    trunk = build_backbone(name, seed=0)
+    model = FaceModel(trunk, frozen_batch_norm=True).train()
+    before = {key: value.clone() for key, value in model.state_dict().items() if "running" in key}
+    height, width = trunk.preprocessing.height, trunk.preprocessing.width
+    model(torch.randn(4, 3, height, width, generator=torch.Generator().manual_seed(0))).square().sum().backward()
+    after = model.state_dict()
+    assert before and all(torch.equal(value, after[key]) for key, value in before.items())
+    norms = [module for module in trunk.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    assert all(module.weight.requires_grad and module.weight.grad is not None for module in norms)
+
+
+def test_batch_norm_learns_its_statistics_unless_frozen() -> None:
+    model = FaceModel(build_backbone("mobilefacenet", seed=0)).train()
+    before = model.trunk.get_buffer("conv1.bn.running_mean").clone()
+    model(torch.randn(4, 3, 112, 96, generator=torch.Generator().manual_seed(0)))
+    assert not torch.equal(before, model.trunk.get_buffer("conv1.bn.running_mean"))
