@@ -17,6 +17,7 @@ test-fast: $(VENV)/.installed-test
 
 lint: $(VENV)/.installed-lint
 	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
 clean:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -29,7 +30,7 @@ class Draw(NamedTuple):
     seed: int
 
 
-class _Sampler:
+class _Sampler(ABC):
     """What both samplers share: generator, epoch counter, decks, and their state."""
 
     batches_per_epoch: int
@@ -52,11 +53,13 @@ class _Sampler:
         self.epoch += 1
         return [[Draw(index, next(seeds)) for index in batch] for batch in batches]
 
+    @abstractmethod
     def _plan(self) -> list[list[int]]:
-        raise NotImplementedError
+        """The rows of each batch of the next epoch."""
 
+    @abstractmethod
     def _shape(self) -> list[int]:
-        raise NotImplementedError
+        """What the batches' sizes follow from."""
 
     def state_dict(self) -> dict[str, Any]:
         """All that the next epochs depend on, as numbers, strings and tensors (``torch.load(weights_only=True)``)."""

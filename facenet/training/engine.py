@@ -22,7 +22,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
@@ -34,6 +34,7 @@ from facenet.training.checkpoint import Description, load_trainer_state, save_ch
 from facenet.training.config import TrainingConfig
 from facenet.training.guard import CollapseGuard
 from facenet.training.monitor import Listener, Monitor
+from facenet.training.outcome import Outcome, Progress
 from facenet.training.runs import RunFolder
 from facenet.training.schedules import Schedule, build_optimiser
 from facenet.training.sources import Source
@@ -45,55 +46,6 @@ _PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     "bf16": "bf16-mixed",
     "fp16": "16-mixed",
 }
-
-
-@dataclass
-class Progress:
-    """How far a run is; all of it is saved and restored.
-
-    Attributes:
-        epoch: epochs completed.
-        batches: batches done of the present epoch.
-        step: optimiser steps taken.
-        images: pictures seen.
-        best_value, best_epoch: the primary metric's best value so far and where; None before any.
-        stale: evaluations since the best.
-        evaluations: taken so far.
-        start_value: the primary metric of the starting weights.
-    """
-
-    epoch: int = 0
-    batches: int = 0
-    step: int = 0
-    images: int = 0
-    best_value: float | None = None
-    best_epoch: int = 0
-    stale: int = 0
-    evaluations: int = 0
-    start_value: float | None = None
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a run ended.
-
-    Attributes:
-        status: ``finished``, ``stopped_early`` or ``interrupted``.
-        progress: where it stands.
-        start, last, best: metrics of the starting, the last and the best weights.
-        worse_than_start: whether no weights better than the starting ones were found.
-        seconds: spent in the training loop by this process, without evaluations.
-        images_per_second: pictures a second in the training loop.
-    """
-
-    status: str
-    progress: Progress
-    start: dict[str, float]
-    last: dict[str, float]
-    best: dict[str, float]
-    worse_than_start: bool
-    seconds: float
-    images_per_second: float
 
 
 class Trainer:

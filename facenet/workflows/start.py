@@ -37,7 +37,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 }
 """Where a task's defaults differ from those of :class:`TrainingConfig`. ``tuned`` is the newest triplet run's trunk."""
 
-GENTLE_LR = 1e-4
+GENTLE_LR = 3e-5
 """Default learning rate of a trunk that starts from trained weights: higher ones undo what it knows."""
 
 
