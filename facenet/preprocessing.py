@@ -83,7 +83,8 @@ class Preprocessing:
         if high > longest[0] or wide > longest[1]:
             # One row of a million pixels, scaled until it is as high as the input, would not fit in memory.
             high, wide = min(high, longest[0]), min(wide, longest[1])
-            picture = _middle(picture, high, wide)
+            # Copied, for resizing keeps the pixels interleaved only where they lie without gaps.
+            picture = _middle(picture, high, wide).permute(1, 2, 0).contiguous().permute(2, 0, 1)
         size = [max(self.height, round(high * scale)), max(self.width, round(wide * scale))]
         if size != [high, wide]:
             picture = transform.resize(picture, size, interpolation=InterpolationMode.BILINEAR, antialias=True)
@@ -121,7 +122,10 @@ def _middle(picture: Tensor, height: int, width: int) -> Tensor:
 
 def stack_faces(faces: Sequence[Tensor]) -> Tensor:
     """Faces → batch: ``n × (3, h, w)`` → ``(n, 3, h, w)``, channels last in memory, which convolutions like."""
-    return torch.stack([face.permute(1, 2, 0) for face in faces]).permute(0, 3, 1, 2)
+    # NumPy, for torch would start a second set of threads when a loading thread calls this, and the two would fight
+    # the network's over the cores.
+    rows = np.stack([face.permute(1, 2, 0).numpy() for face in faces])
+    return torch.from_numpy(rows).permute(0, 3, 1, 2)
 
 
 def weights_digest(state: Mapping[str, Tensor]) -> str:

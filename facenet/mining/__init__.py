@@ -55,7 +55,7 @@ def mine(
     fallback: Fallback | str = Fallback.HARDEST,
     generator: torch.Generator | None = None,
     max_triplets: int | None = 10_000_000,
-    chunk: int = 1 << 19,
+    chunk: int = 1 << 20,
 ) -> Triplets:
     """Select triplets of a batch.
 
