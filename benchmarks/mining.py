@@ -50,23 +50,24 @@ def margin_miner(kind: str) -> Select:
 
 def dictionary_and_loops(embeddings: Tensor, labels: Tensor) -> Sequence[Tensor]:
     """Per-class random selection as one writes it first: for each pair some other person, and an image of theirs."""
-    people: dict[int, list[int]] = {}
-    for image, person in enumerate(labels.tolist()):
-        people.setdefault(person, []).append(image)
-    anchors, positives, negatives = [], [], []
-    for person, images in people.items():
-        for anchor in images:
-            for positive in images:
-                if anchor != positive:
-                    stranger = random.choice([other for other in people if other != person])
-                    anchors.append(anchor)
-                    positives.append(positive)
-                    negatives.append(random.choice(people[stranger]))
-    return torch.tensor(anchors), torch.tensor(positives), torch.tensor(negatives)
+
+    def negative(people: dict[int, list[int]], person: int) -> int:
+        return random.choice(people[random.choice([other for other in people if other != person])])
+
+    return loop_over_pairs(labels, negative)
 
 
 def dictionary_and_loops_over_images(embeddings: Tensor, labels: Tensor) -> Sequence[Tensor]:
     """The same, but every image of anyone else is equally likely, as in ours: for each pair a list of them all."""
+
+    def negative(people: dict[int, list[int]], person: int) -> int:
+        return random.choice([image for other in people if other != person for image in people[other]])
+
+    return loop_over_pairs(labels, negative)
+
+
+def loop_over_pairs(labels: Tensor, negative: Callable[[dict[int, list[int]], int], int]) -> Sequence[Tensor]:
+    """Every anchor–positive pair of every person, with the negative that ``negative`` picks."""
     people: dict[int, list[int]] = {}
     for image, person in enumerate(labels.tolist()):
         people.setdefault(person, []).append(image)
@@ -75,10 +76,9 @@ def dictionary_and_loops_over_images(embeddings: Tensor, labels: Tensor) -> Sequ
         for anchor in images:
             for positive in images:
                 if anchor != positive:
-                    strangers = [image for other in people if other != person for image in people[other]]
                     anchors.append(anchor)
                     positives.append(positive)
-                    negatives.append(random.choice(strangers))
+                    negatives.append(negative(people, person))
     return torch.tensor(anchors), torch.tensor(positives), torch.tensor(negatives)
 
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from facenet.commands.common import add_common_flags, emit_json, note, print_table
-from facenet.commands.evaluate import evaluation_rows
+from facenet.commands.evaluate import evaluation_rows, note_selection
 from facenet.commands.train import INTERRUPTED, stop_on_interrupt
 from facenet.errors import printable
 
@@ -61,6 +61,7 @@ def run(args: argparse.Namespace) -> int:
     print_table(
         "Held-out pictures of the sample people", ("metric", "untrained", "trained", "chance", "rests on"), rows
     )
+    note_selection(result.evaluation)
     note(f"checkpoint: {printable(result.evaluation.checkpoint)}")
     note(f"metrics: {printable(args.run_dir / 'metrics.json')}")
     note(f"done in {result.seconds:.0f} s, from random weights; for real faces start from --pretrained vggface2")

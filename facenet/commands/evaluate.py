@@ -59,17 +59,22 @@ def show_evaluation(result: EvaluationResult) -> None:
     print_table(title, ("metric", "value", "chance", "rests on"), evaluation_rows(evaluation))
     if evaluation.classification is not None:
         _show_confusion(evaluation.classification)
-    if result.chosen_from > 1:
-        note(
-            f"these weights were kept as the best of {result.chosen_from} evaluations on these same pictures: "
-            "expect slightly less on new ones"
-        )
+    note_selection(result)
     for part, reason in evaluation.reasons.items():
         note(f"no {part}: {printable(reason)}")
     note(f"checkpoint: {printable(result.checkpoint)}; fingerprint {result.description.fingerprint}")
     note(f"device: {result.device}; precision: {result.precision}")
     for file in result.files:
         note(f"written: {printable(file)}")
+
+
+def note_selection(result: EvaluationResult) -> None:
+    """Say so if the weights were chosen by these very figures."""
+    if result.chosen_from > 1:
+        note(
+            f"these weights were kept as the best of {result.chosen_from} evaluations on these same pictures: "
+            "expect slightly less on new ones"
+        )
 
 
 def evaluation_rows(evaluation: Evaluation) -> list[tuple[str, str, str, str]]:

@@ -23,7 +23,8 @@ TRIPLET_SETTINGS: dict[str, Any] = {
     "save_seconds": 600.0,
 }
 """Random weights: the demo needs no download, and its numbers are the same with and without weights at hand. From
-such a start, batch-hard triplets with a soft margin learn faster than the default."""
+such a start, batch-hard triplets with a soft margin did better on these very people than the default and four other
+settings tried."""
 
 HEAD_SETTINGS: dict[str, Any] = {"eval_every": 10, "save_seconds": 600.0}
 HOLDOUT = Holdout(images=0.3)
