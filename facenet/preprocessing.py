@@ -11,7 +11,7 @@ import json
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -35,8 +35,11 @@ class Preprocessing:
 
     Attributes:
         height, width: size of the network input in pixels.
-        detector: who finds the face: ``"none"`` means that the picture is the face already.
-        crop: how the face is cut from the picture: ``"none"`` for pictures that hold one cropped or aligned face.
+        detector: who finds the face: ``"mtcnn"``, or ``"none"`` where every picture is a face as it is.
+        crop: how the face is cut from the picture: ``"five-point"`` (turned, scaled and moved so that eyes, nose and
+            mouth come to lie on the standard 112×112 or 112×96 template), ``"margin-N"`` (the detector's box,
+            stretched to the input size, with a margin of N pixels of the input as facenet-pytorch counts them), or
+            ``"none"`` where every picture is a face as it is.
         fit: ``"cover"``: scale with the sides' ratio kept until the input is covered, then cut the middle out.
         colour: order of the channels, ``"RGB"``.
         mean, std: each value ``x`` in ``[0, 255]`` becomes ``(x - mean) / std``.
@@ -58,10 +61,36 @@ class Preprocessing:
         for field, value in allowed.items():
             if getattr(self, field) != value:
                 raise UsageError(f"preprocessing {field} must be {value!r}, not {getattr(self, field)!r}")
+        if self.detector not in ("none", "mtcnn"):
+            raise UsageError(f"preprocessing detector must be 'mtcnn' or 'none', not {self.detector!r}")
+        if self.crop not in ("none", "five-point") and self._margin(self.crop) is None:
+            raise UsageError(f"preprocessing crop must be 'five-point', 'margin-N' or 'none', not {self.crop!r}")
+        if (self.detector == "none") != (self.crop == "none"):
+            raise UsageError(f"preprocessing detector {self.detector!r} does not go with crop {self.crop!r}")
         if not (1 <= self.height <= _LARGEST_SIDE and 1 <= self.width <= _LARGEST_SIDE):
             raise UsageError(f"network input of {self.height}x{self.width} pixels: sides must be 1 to {_LARGEST_SIDE}")
         if not (math.isfinite(self.mean) and math.isfinite(self.std) and self.std > 0):
             raise UsageError("preprocessing needs a finite mean and a positive std")
+
+    @property
+    def finds_faces(self) -> bool:
+        """Whether a photo needs a detector before it can be used; if not, every picture is a face as it is."""
+        return self.detector != "none"
+
+    @property
+    def margin(self) -> int:
+        """Pixels of the input around the detector's box, for ``"margin-N"``; 0 for every other crop."""
+        return self._margin(self.crop) or 0
+
+    def for_photos(self, crop: str) -> Preprocessing:
+        """The same contract for photos: faces found by MTCNN and cut out by ``crop``."""
+        return replace(self, detector="mtcnn", crop=crop)
+
+    def _margin(self, crop: str) -> int | None:
+        digits = crop.removeprefix("margin-")
+        if digits == crop or not digits.isascii() or not digits.isdigit() or str(int(digits)) != digits:
+            return None
+        return int(digits) if int(digits) < min(self.height, self.width) else None
 
     def load(self, path: str | os.PathLike[str]) -> Tensor:
         """Picture file → face: ``uint8 (3, height, width)``, laid out in memory as ``(height, width, 3)``.

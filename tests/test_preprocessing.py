@@ -144,7 +144,7 @@ def test_impossible_contracts_are_refused(wrong: dict[str, object]) -> None:
 
 
 def test_contract_survives_json() -> None:
-    preprocessing = Preprocessing(112, 96, detector="mtcnn", crop="aligned", mean=1.5, std=2.5)
+    preprocessing = Preprocessing(112, 96, detector="mtcnn", crop="five-point", mean=1.5, std=2.5)
     assert Preprocessing.from_dict(json.loads(json.dumps(preprocessing.to_dict()))) == preprocessing
 
 
@@ -188,9 +188,49 @@ def test_fingerprint_follows_weights(change: dict[str, torch.Tensor]) -> None:
     assert weights_digest(weights() | change) != weights_digest(weights())
 
 
-@pytest.mark.parametrize("field", ["height", "width", "detector", "crop", "mean", "std"])
-def test_fingerprint_follows_the_contract(field: str) -> None:
-    base = Preprocessing(160, 160)
-    other = replace(base, **{field: "other" if isinstance(getattr(base, field), str) else getattr(base, field) + 1})
-    assert fingerprint(base, "net", weights()) != fingerprint(other, "net", weights())
-    assert fingerprint(base, "net", weights()) != fingerprint(base, "net2", weights())
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"height": 161},
+        {"width": 161},
+        {"detector": "none", "crop": "none"},
+        {"crop": "five-point"},
+        {"crop": "margin-1"},
+        {"mean": 127.0},
+        {"std": 127.5},
+    ],
+    ids=lambda change: "-".join(change),
+)
+def test_fingerprint_follows_the_contract(change: dict[str, object]) -> None:
+    base = Preprocessing(160, 160).for_photos("margin-0")
+    other = replace(base, **change)
+    assert fingerprint(base, "a", weights()) == fingerprint(base, "a", weights())
+    assert fingerprint(base, "a", weights()) != fingerprint(other, "a", weights())
+    assert fingerprint(base, "a", weights()) != fingerprint(base, "b", weights())
+
+
+@pytest.mark.parametrize(
+    ("detector", "crop"),
+    [
+        ("haar", "five-point"),
+        ("mtcnn", "none"),
+        ("none", "five-point"),
+        ("mtcnn", "margin"),
+        ("mtcnn", "margin-"),
+        ("mtcnn", "margin--1"),
+        ("mtcnn", "margin-1.5"),
+        ("mtcnn", "margin-007"),
+        ("mtcnn", "margin-160"),
+        ("mtcnn", "margin-²"),
+    ],
+)
+def test_crops_nobody_can_make_are_refused(detector: str, crop: str) -> None:
+    with pytest.raises(UsageError, match="preprocessing"):
+        Preprocessing(160, 160, detector=detector, crop=crop)
+
+
+def test_margin_is_read_from_the_crop() -> None:
+    assert Preprocessing(160, 160).margin == 0
+    assert Preprocessing(160, 160).for_photos("margin-14").margin == 14
+    assert Preprocessing(160, 160).for_photos("five-point").margin == 0
+    assert not Preprocessing(160, 160).finds_faces and Preprocessing(160, 160).for_photos("five-point").finds_faces

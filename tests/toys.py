@@ -34,6 +34,7 @@ class ToyBackbone(Backbone):
     """Two convolutions with batch normalisation, dropout, and a linear layer: 16 values from 32×32 pixels."""
 
     architecture = "toy"
+    photo_crop = "five-point"
 
     def __init__(self) -> None:
         super().__init__()

@@ -18,9 +18,12 @@ class Backbone(nn.Module, ABC):
         architecture: the name in the registry.
         embedding_size: length ``d`` of an embedding.
         preprocessing: the contract its inputs obey.
+        photo_crop: how published weights of this architecture want a face cut from a photo; see
+            :class:`facenet.preprocessing.Preprocessing`.
     """
 
     architecture: ClassVar[str]
+    photo_crop: ClassVar[str]
     embedding_size: int
     preprocessing: Preprocessing
 

@@ -24,6 +24,7 @@ class InceptionResnetV1(Backbone):
     """
 
     architecture = "inception_resnet_v1"
+    photo_crop = "margin-14"
 
     conv2d_1a: nn.Module
     conv2d_2a: nn.Module

@@ -70,6 +70,7 @@ class MobileFaceNet(Backbone):
     """RGB 112 high and 96 wide in, 128 values out; 1 million parameters."""
 
     architecture = "mobilefacenet"
+    photo_crop = "five-point"
 
     def __init__(self) -> None:
         super().__init__()
