@@ -72,6 +72,10 @@ class CheckpointError(MissingError):
     """A checkpoint is missing, incomplete or not one of ours."""
 
 
+class GalleryError(MissingError):
+    """A gallery is missing, damaged or not one of ours."""
+
+
 class ContractError(FacenetError):
     """Two things that must agree on preprocessing, architecture or weights do not."""
 
