@@ -6,10 +6,12 @@ Files are distrusted: kind, byte count and pixel count are checked before anythi
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import stat
 import struct
+import threading
 import zlib
 from pathlib import Path
 from typing import cast
@@ -18,7 +20,7 @@ import numpy as np
 import simplejpeg
 from PIL import ExifTags, Image
 
-from facenet.errors import UnreadableImage
+from facenet.errors import StorageError, UnreadableImage, UsageError, printable
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".pgm", ".ppm"})
 """File name endings (lower case) taken for pictures; the content decides how they are decoded."""
@@ -30,6 +32,8 @@ MAX_PIXELS = 80_000_000
 """Largest picture that is decoded: above today's phone cameras, below what would fill a small machine's memory."""
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "PPM")
+
+_WRITTEN = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 
 _JPEG_START = b"\xff\xd8\xff"
 _MAY_BE_TURNED = (b"Exif", b"tiff:Orientation")
@@ -210,3 +214,35 @@ def _decoder_reason(error: Exception) -> str:
     if "truncated" in text or "premature" in text or "unexpected end" in text or isinstance(error, EOFError):
         return "truncated"
     return "damaged: " + (text.splitlines()[0][:80] if text else type(error).__name__)
+
+
+def save_image(path: str | os.PathLike[str], image: np.ndarray) -> None:
+    """Write one picture file, which appears whole or not at all.
+
+    Args:
+        path: ends in ``.png`` (every pixel is kept), ``.jpg`` or ``.jpeg`` (quality 95, colours at full resolution). A
+            file of this name is replaced.
+        image: ``uint8 (H, W, 3)``, RGB. Nothing but its pixels is written.
+
+    Raises:
+        UsageError: another suffix, or something that is no image.
+        StorageError: no such folder, no permission, no space; what was there before is untouched.
+    """
+    target = Path(path)
+    kind = _WRITTEN.get(target.suffix.lower())
+    if kind is None:
+        raise UsageError(f"cannot write {printable(target)}: a picture's name must end in .png, .jpg or .jpeg")
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+        raise UsageError(f"cannot write {image.dtype} {image.shape} as a picture: it must be uint8 (height, width, 3)")
+    # Of its own for every thread, and short, for a name may be as long as a folder allows.
+    beside = target.with_name(f".writing-{os.getpid()}-{threading.get_ident()}")
+    try:
+        with beside.open("wb") as stream:
+            # What PNG does not know it does not heed.
+            Image.fromarray(image).save(stream, format=kind, quality=95, subsampling="4:4:4")
+        os.replace(beside, target)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+        reason = error.strerror.lower() if error.strerror else str(error)
+        raise StorageError(f"cannot write {printable(target)}: {reason}") from error
