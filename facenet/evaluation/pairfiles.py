@@ -1,0 +1,229 @@
+"""Files that say which pictures are to be compared: the LFW format, and CSV.
+
+**LFW** (``pairs.txt`` of Labeled Faces in the Wild, and its development files). The first line holds the number of
+folds and the number of pairs of each kind per fold, ``10<TAB>300``, or the latter alone. Then come, fold by fold, the
+pairs of one person, ``name<TAB>i<TAB>j``, and those of two, ``name<TAB>i<TAB>other name<TAB>j``. Picture ``i`` of a
+person is ``name/name_000i.jpg`` below the root, or if that is not there, the same with another ending.
+
+**CSV**, UTF-8, with a header: ``a,b,same`` or ``a,b,same,fold``. ``a`` and ``b`` are paths relative to the root,
+``same`` is 1 or 0 (or true or false), ``fold`` a whole number.
+
+Nothing is passed over: a line that cannot be read, and a picture that is not there, end the reading. A pair left out
+in silence would shift the folds and change the figure.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from facenet.errors import InputError, MissingError, printable
+from facenet.images import SUFFIXES
+
+_NAMED = 3
+_MOST_BYTES = 256 * 1024 * 1024
+_TRUTH = {"1": True, "true": True, "0": False, "false": False}
+_LFW_HEADER = re.compile(r"(?:(?P<folds>[0-9]{1,9})\s+)?(?P<pairs>[0-9]{1,9})\s*")
+
+
+@dataclass(frozen=True, eq=False)
+class PairList:
+    """Pictures, and which of them are to be compared.
+
+    Attributes:
+        paths: ``n`` picture files, each once, in the order they are first named.
+        people: ``(n,)`` int64, whom each shows, in ``[0, n)``. In the LFW format people have names. In CSV, pictures
+            are of one person if ``same`` pairs link them, directly or over others; so a person whose pictures are not
+            all linked counts as several, which makes intervals by person too narrow.
+        first, second: ``(m,)`` int64 indices into ``paths``; never equal.
+        same: ``(m,)`` bool, true where both show one person; in keeping with ``people``.
+        folds: ``(m,)`` int64, not negative; the LFW format counts from 0, a CSV without the column has 0 throughout.
+    """
+
+    paths: tuple[str, ...]
+    people: NDArray[np.int64]
+    first: NDArray[np.int64]
+    second: NDArray[np.int64]
+    same: NDArray[np.bool_]
+    folds: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        if not self.first.shape == self.second.shape == self.same.shape == self.folds.shape == (len(self),):
+            raise ValueError("pairs need four arrays of one length")
+        if self.people.shape != (len(self.paths),):
+            raise ValueError("every picture needs one person")
+        if not np.array_equal(self.people[self.first] == self.people[self.second], self.same):
+            raise ValueError("the people of some pairs contradict whether the pair shows one person")
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+
+def read_pair_list(file: Path, *, root: Path | None = None) -> PairList:
+    """Read a file of pairs. Which format it has is told from its first line.
+
+    Args:
+        file: in either format, see the head of this module.
+        root: the folder below which the pictures lie; without it, the folder of ``file``. No path in ``file`` may be
+            absolute or lead upwards out of it.
+
+    Raises:
+        MissingError: there is no such file, or pictures are not there (all are counted, the first few named).
+        InputError: a line cannot be understood or contradicts others (with its number), or there is no pair at all.
+    """
+    text = _read(file)
+    lfw = _LFW_HEADER.fullmatch(text.partition("\n")[0].rstrip("\r"))
+    where = file.parent if root is None else root
+    rows = list(_csv_rows(file, text) if lfw is None else _lfw_rows(file, text, lfw, where))
+    if not rows:
+        raise InputError(f"{printable(file)} holds no pair")
+    index: dict[str, int] = {}
+    for row in rows:
+        for path in (row.a, row.b):
+            index.setdefault(path, len(index))
+    first = np.array([index[row.a] for row in rows], dtype=np.int64)
+    second = np.array([index[row.b] for row in rows], dtype=np.int64)
+    same = np.array([row.same for row in rows], dtype=np.bool_)
+    for wrong in np.flatnonzero(first == second)[:1]:
+        raise _malformed(file, rows[wrong].line, "compares a picture with itself")
+    people = _linked(first, second, same, rows, index)
+    for wrong in np.flatnonzero((people[first] == people[second]) != same)[:1]:
+        raise _malformed(file, rows[wrong].line, "tells two pictures apart that other lines, or names, call one person")
+    paths = tuple(str(where / path) for path in index)
+    _require_pictures(paths)
+    return PairList(paths, people, first, second, same, np.array([row.fold for row in rows], dtype=np.int64))
+
+
+class _Row(NamedTuple):
+    """One pair, where it stands, and the names of its people where they have any."""
+
+    line: int
+    a: str
+    b: str
+    same: bool
+    fold: int
+    names: tuple[str, str] | None = None
+
+
+def _malformed(file: Path, line: int, what: str) -> InputError:
+    return InputError(f"{printable(file)}, line {line}: {what}")
+
+
+def _read(file: Path) -> str:
+    try:
+        if file.stat().st_size > _MOST_BYTES:
+            raise InputError(f"{printable(file)} is too large for a list of pairs")
+        data = file.read_bytes()
+    except FileNotFoundError as error:
+        raise MissingError(f"no file {printable(file)}") from error
+    except OSError as error:
+        raise InputError(f"cannot read {printable(file)}: {error.strerror}") from error
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _malformed(file, data.count(b"\n", 0, error.start) + 1, "is not UTF-8 text") from error
+
+
+def _lfw_rows(file: Path, text: str, header: re.Match[str], root: Path) -> Iterator[_Row]:
+    """The pairs of an LFW file; its header says how many lines there must be, and of which kind each is."""
+    lines = text.replace("\r\n", "\n").rstrip("\n").split("\n")
+    folds, pairs = int(header["folds"] or 1), int(header["pairs"])
+    expected, found = 2 * folds * pairs, len(lines) - 1
+    if found != expected:
+        # The line after the last one, or the first one too many.
+        raise _malformed(
+            file, min(found, expected) + 2, f"line 1 announces {expected:,} pairs, and there are {found:,} lines"
+        )
+    for number, words in enumerate(_words(line) for line in lines[1:]):
+        line, (fold, place) = number + 2, divmod(number, 2 * pairs)
+        same = place < pairs
+        if len(words) != (3 if same else 4):
+            wanted = "`name i j`, two pictures of one person" if same else "`name i name j`, pictures of two people"
+            raise _malformed(file, line, f"should be {wanted}")
+        name, other = (words[0], words[0]) if same else (words[0], words[2])
+        one, two = (
+            _lfw_picture(file, line, root, *pair) for pair in ((name, words[-2 if same else 1]), (other, words[-1]))
+        )
+        yield _Row(line, one, two, same, fold, (name, other))
+
+
+def _words(line: str) -> list[str]:
+    return line.split("\t") if "\t" in line else line.split()
+
+
+def _lfw_picture(file: Path, line: int, root: Path, name: str, number: str) -> str:
+    if not re.fullmatch(r"[0-9]{1,9}", number):
+        raise _malformed(file, line, f"{printable(number)} is no number of a picture")
+    if name in ("", "..") or PurePath(name).name != name or "\0" in name:
+        raise _malformed(file, line, f"{printable(name)} cannot be the name of a person's folder")
+    stem = f"{name}/{name}_{int(number):04d}"
+    endings = [".jpg", *sorted(SUFFIXES - {".jpg"})]
+    return next((stem + ending for ending in endings if (root / (stem + ending)).is_file()), stem + ".jpg")
+
+
+def _csv_rows(file: Path, text: str) -> Iterator[_Row]:
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        header = [name.strip().lower() for name in next(reader, [])]
+        if header not in (["a", "b", "same"], ["a", "b", "same", "fold"]):
+            expected = "expected the header `a,b,same` or `a,b,same,fold`, or the two numbers an LFW file begins with"
+            raise _malformed(file, 1, expected)
+        for cells in reader:
+            if cells:
+                yield _csv_row(file, reader.line_num, cells, len(header))
+    except csv.Error as error:
+        raise _malformed(file, reader.line_num, f"is no CSV: {error}") from error
+
+
+def _csv_row(file: Path, line: int, cells: list[str], columns: int) -> _Row:
+    if len(cells) != columns:
+        raise _malformed(file, line, f"has {len(cells)} columns instead of {columns}")
+    same = _TRUTH.get(cells[2].strip().lower())
+    if same is None:
+        raise _malformed(file, line, f"`same` is 1 or 0, not {printable(cells[2])}")
+    fold = cells[3].strip() if columns == 4 else "0"
+    if not re.fullmatch(r"[0-9]{1,9}", fold):
+        raise _malformed(file, line, f"{printable(fold)} is no number of a fold")
+    return _Row(line, _inside(file, line, cells[0]), _inside(file, line, cells[1]), same, int(fold))
+
+
+def _inside(file: Path, line: int, text: str) -> str:
+    """A path that stays below the root, in its shortest spelling."""
+    path = PurePath(text)
+    if path.anchor or ".." in path.parts or not path.parts or "\0" in text:
+        raise _malformed(file, line, f"{printable(text)!r} is no path below the folder of the pictures")
+    return path.as_posix()
+
+
+def _linked(
+    first: NDArray[np.int64],
+    second: NDArray[np.int64],
+    same: NDArray[np.bool_],
+    rows: list[_Row],
+    index: dict[str, int],
+) -> NDArray[np.int64]:
+    """Whom each picture shows: by name, or by being linked."""
+    names = {path: name for row in rows if row.names for path, name in zip((row.a, row.b), row.names, strict=True)}
+    if names:
+        _, codes = np.unique([names[path] for path in index], return_inverse=True)
+        return codes.astype(np.int64)
+    links = coo_array((np.ones(int(same.sum())), (first[same], second[same])), shape=(len(index), len(index)))
+    return connected_components(links, directed=False)[1].astype(np.int64)
+
+
+def _require_pictures(paths: tuple[str, ...]) -> None:
+    missing = [path for path in paths if not Path(path).is_file()]
+    if missing:
+        named = ", ".join(printable(path) for path in missing[:_NAMED])
+        more = " and others" if len(missing) > _NAMED else ""
+        raise MissingError(f"{len(missing):,} of {len(paths):,} pictures are not there: {named}{more}")
