@@ -74,6 +74,11 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add_data_flags(parser)
     parser.add_argument("--check", type=int, choices=(0, 1), default=0, help="1: resume the newest run of this task")
     parser.add_argument("--offline", action="store_true", help="never use the network (also FACENET_OFFLINE=1)")
+    parser.add_argument(
+        "--aligned",
+        action="store_true",
+        help="the pictures are faces cut out of photos as the backbone's published weights want them",
+    )
     rates = parser.add_argument_group("learning rate")
     rates.add_argument("--lr", type=float, help="of this task")
     rates.add_argument("--lrin", type=float, help="of triplet training")
@@ -113,6 +118,7 @@ def run(args: argparse.Namespace) -> int:
         resume=bool(args.check),
         device=args.device,
         offline=is_offline(args),
+        aligned=args.aligned,
         command=tuple(sys.argv),
     )
     with Screen() as screen, stop_on_interrupt(screen.say) as stop:

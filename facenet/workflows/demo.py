@@ -1,4 +1,4 @@
-"""The main job end to end on drawn sample people: audit, triplets, head, evaluation."""
+"""The main job end to end on drawn sample people: audit, triplets, head, evaluation, gallery."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from facenet.data.splits import Holdout
+from facenet.evaluation.embedder import open_embedder
 from facenet.training.files import write_json
+from facenet.workflows.demo_gallery import GalleryDemo, run_gallery_demo
 from facenet.workflows.evaluate import EvaluationResult, evaluate_checkpoint
+from facenet.workflows.prepare import prepare
 from facenet.workflows.train import Job, JobListener, TrainResult, train
 
 TRIPLET_SETTINGS: dict[str, Any] = {
@@ -38,12 +41,14 @@ class DemoResult:
     Attributes:
         triplet, classification: the two training runs.
         evaluation: of the final checkpoint.
+        gallery: who was recognised with it.
         seconds: all in all.
     """
 
     triplet: TrainResult
     classification: TrainResult
     evaluation: EvaluationResult
+    gallery: GalleryDemo
     seconds: float
 
     def to_dict(self) -> dict[str, Any]:
@@ -52,6 +57,7 @@ class DemoResult:
             "triplet": self.triplet.to_dict(),
             "classification": self.classification.to_dict(),
             "evaluation": self.evaluation.to_dict(),
+            "gallery": self.gallery.to_dict(),
             "seconds": round(self.seconds, 1),
         }
 
@@ -66,7 +72,7 @@ def run_demo(
     stop: Callable[[], bool] = lambda: False,
     command: tuple[str, ...] = (),
 ) -> DemoResult | TrainResult:
-    """Fine-tune with triplets, train the head on the tuned trunk, evaluate, and write ``metrics.json``.
+    """Fine-tune with triplets, train the head, evaluate, enroll and identify people, and write ``metrics.json``.
 
     Args:
         root: folder of people.
@@ -91,6 +97,10 @@ def run_demo(
             return result
         results.append(result)
     evaluation = evaluate_checkpoint(root, runs, checkpoint=results[1].checkpoint, device=device)
-    demo = DemoResult(results[0], results[1], evaluation, time.monotonic() - began)
+    final = results[1]
+    prepared = prepare(root, HOLDOUT)
+    embedder = open_embedder(checkpoint=final.checkpoint, device=device)
+    gallery = run_gallery_demo(prepared, embedder, final.run.path, listener.bar)
+    demo = DemoResult(results[0], final, evaluation, gallery, time.monotonic() - began)
     write_json(runs / "metrics.json", demo.to_dict())
     return demo

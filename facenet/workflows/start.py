@@ -9,10 +9,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from facenet.data.alignments import declared_contract
 from facenet.data.augmentation import check_policy
 from facenet.data.splits import Holdout
 from facenet.devices import Choice, choose_precision
 from facenet.errors import InputError, UsageError, printable
+from facenet.models.backbone import Backbone
 from facenet.models.face_model import FaceModel
 from facenet.models.heads import build_head
 from facenet.models.registry import build_backbone
@@ -22,6 +24,7 @@ from facenet.training.config import TrainingConfig
 from facenet.training.files import read_json
 from facenet.training.monitor import Listener
 from facenet.training.runs import RunFolder, list_runs, newest_checkpoint
+from facenet.workflows.contract import training_contract
 from facenet.workflows.prepare import Prepared, prepare
 
 DEFAULTS: dict[str, dict[str, Any]] = {
@@ -64,6 +67,7 @@ class Job:
         resume: go on with the newest run of this task.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         offline: never use the network.
+        aligned: the pictures are faces cut as the architecture's published weights want them.
         command: how it was called, for the record.
     """
 
@@ -75,6 +79,7 @@ class Job:
     resume: bool = False
     device: str = "auto"
     offline: bool = False
+    aligned: bool = False
     command: tuple[str, ...] = ()
 
 
@@ -163,8 +168,10 @@ def fresh_start(job: Job, device: Choice, listener: JobListener) -> Start:
         found = pretrain(
             trunk, config.pretrained, seed=config.seed, offline=job.offline, progress=listener.bar("weights")
         )
+        trunk.preprocessing = training_contract(trunk, job.root, aligned=job.aligned)
         _tell_origin(found, config, listener)
         start = found.to_dict()
+    _tell_contract(trunk, job, listener)
     trained = start["kind"] != "random"
     if config.batch_norm == "auto":
         config = replace(config, batch_norm="frozen" if trained else "train")
@@ -201,6 +208,18 @@ def _tell_origin(origin: Origin, config: TrainingConfig, listener: JobListener) 
         )
     else:
         listener.say(f"starting weights: {origin.kind} ({printable(origin.source)})")
+
+
+def _tell_contract(trunk: Backbone, job: Job, listener: JobListener) -> None:
+    contract = trunk.preprocessing
+    if contract.finds_faces:
+        listener.say(f"pictures: faces cut by {contract.crop}; the checkpoint finds and cuts faces in photos likewise")
+    elif job.aligned or declared_contract(job.root) is not None:
+        listener.warn(
+            "these faces were cut out of photos, but the trunk was tuned on whole pictures: it will take photos whole"
+        )
+    else:
+        listener.say("pictures: taken whole, as faces; see --aligned if they were cut out of photos")
 
 
 def _prepare(root: Path, holdout: Holdout, listener: JobListener) -> Prepared:
