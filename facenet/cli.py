@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import logging
 import os
 import sys
@@ -12,7 +13,7 @@ from collections.abc import Callable, Sequence
 from facenet._version import __version__
 from facenet.errors import FacenetError, UsageError
 
-_COMMANDS = ("train", "evaluate", "demo", "dataset", "models")
+_COMMANDS = ("train", "evaluate", "embed", "enroll", "identify", "verify", "gallery", "demo", "dataset", "models")
 _USAGE = 2
 _INTERRUPTED = 130
 
@@ -75,6 +76,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run() -> None:
     """Entry point of the program."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A name that the terminal's encoding cannot show is shown escaped, instead of ending the command.
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(main())
 
 

@@ -79,11 +79,15 @@ def test_commands_of_a_page_work_in_order(page: Path, clone: Path) -> None:
 
 
 @pytest.mark.slow
-def test_readme_python_runs_on_a_trained_checkpoint(clone: Path) -> None:
-    arguments = "cli.py train triplet --backbone mobilefacenet --pretrained none --ep 1".split()
-    trained = run(arguments, clone)
-    assert trained.returncode == 0, trained.stderr
+def test_readme_python_runs_on_a_gallery(clone: Path) -> None:
+    for line in (
+        "train triplet --backbone mobilefacenet --pretrained none --ep 1 --run-dir other-runs",
+        "enroll Ada datasets/custom_images/Ada --force --run-dir other-runs --gallery gallery-for-python",
+    ):
+        done = run(["cli.py", *line.split()], clone)
+        assert done.returncode == 0, done.stderr
     (code,) = blocks(ROOT / "README.md", "python")
-    done = run(["-c", code], clone)
+    done = run(["-c", code.replace('"gallery"', '"gallery-for-python"')], clone)
     assert done.returncode == 0, done.stderr
-    assert "is most like" in done.stdout
+    assert done.stdout == "undecided None " + done.stdout.split()[-1] + "\n"
+    assert -1 <= float(done.stdout.split()[-1]) <= 1

@@ -1,4 +1,4 @@
-"""``dataset audit|draw``: what is in a folder of people, and sample people where there is none."""
+"""``dataset audit|align|draw``: what is in a folder of people, faces cut out of it, and sample people."""
 
 from __future__ import annotations
 
@@ -16,22 +16,50 @@ if TYPE_CHECKING:
     from facenet.data.contents import Progress
 
 
+_USELESS = 3
+"""Exit code when not one photo held a face."""
+
+
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the ``dataset`` parser with its verbs."""
-    dataset = subparsers.add_parser("dataset", help="folders of people: audit them, draw sample people")
+    dataset = subparsers.add_parser("dataset", help="folders of people: audit them, cut faces out, draw samples")
     verbs = dataset.add_subparsers(metavar="VERB", required=True)
     audit = verbs.add_parser("audit", help="count people and pictures; find bad files, copies, look-alikes")
     audit.add_argument("folder", type=Path, metavar="DIR", help="one folder per person, at any depth")
     audit.add_argument("--against", type=Path, metavar="DIR2", help="another folder, to find what both share")
+    align = _add_align(verbs)
     draw = verbs.add_parser("draw", help="draw sample people (no real person) into a folder")
     draw.add_argument("folder", type=Path, metavar="DIR", help="where to write; one folder per person is made in it")
     draw.add_argument("--people", type=_positive, default=16, metavar="N", help="how many (default: 16)")
     draw.add_argument("--pictures", type=_positive, default=10, metavar="N", help="of each (default: 10)")
     draw.add_argument("--seed", type=int, default=0, metavar="S", help="other people for another seed (default: 0)")
     draw.add_argument("--size", type=_positive, default=160, metavar="PX", help="side in pixels (default: 160)")
-    for parser, handler in ((audit, "run_audit"), (draw, "run_draw")):
+    for parser, handler in ((audit, "run_audit"), (align, "run_align"), (draw, "run_draw")):
         add_common_flags(parser)
         parser.set_defaults(handler=f"facenet.commands.dataset:{handler}")
+
+
+def _add_align(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    align = verbs.add_parser(
+        "align",
+        help="find the face in each photo and cut it out, into a folder of the same structure",
+        description="Writes DST/align.csv (what became of every file) and DST/alignment.json (how the faces were cut; "
+        "`train` reads it). Interrupted, the same command goes on where it was. Ends with 3 if there was no face.",
+        allow_abbrev=False,
+    )
+    align.add_argument("source", type=Path, metavar="SRC", help="one folder per person, at any depth")
+    align.add_argument("target", type=Path, metavar="DST", help="new, empty, or filled by this command before")
+    align.add_argument("--size", type=_size, metavar="HxW", help="height and width of a face (default: 112x112)")
+    align.add_argument("--crop", metavar="CROP", help="five-point or margin-N (default: five-point)")
+    align.add_argument("--backbone", metavar="NAME", help="size and crop as this network's published weights want them")
+    align.add_argument(
+        "--faces",
+        choices=("largest", "central", "probable"),
+        default="largest",
+        help="which face of a photo (default: largest)",
+    )
+    align.add_argument("--format", choices=("png", "jpg"), default="png", help="png loses nothing (default: png)")
+    return align
 
 
 def run_audit(args: argparse.Namespace) -> int:
@@ -49,6 +77,35 @@ def run_audit(args: argparse.Namespace) -> int:
     print_table(f"Audit of {printable(args.folder)}", ("what", "how many"), audit.rows())
     for line in audit.lines():
         print(line)
+    return 0
+
+
+def run_align(args: argparse.Namespace) -> int:
+    """Cut faces out; 0, or 3 if there was not one."""
+    from facenet.commands.screen import Screen
+    from facenet.data.alignments import Alignment
+    from facenet.detection.detector import Detector
+    from facenet.detection.faces import Policy
+    from facenet.devices import choose_device
+    from facenet.workflows.align import align_folder, photo_contract
+
+    contract = photo_contract(size=args.size, crop=args.crop, backbone=args.backbone)
+    alignment = Alignment(contract, Policy(args.faces), args.format)
+    detector = Detector(device=choose_device(args.device).value)
+    with Screen() as screen:
+        result = align_folder(
+            args.source, args.target, alignment, detector=detector, progress=screen.bar("photos"), say=screen.say
+        )
+    if args.json:
+        emit_json(result.to_dict())
+    else:
+        files = sum(result.outcomes.values())
+        print_table(f"{files:,} files", ("outcome", "files"), sorted(result.outcomes.items()))
+        note(f"faces of {contract.height}x{contract.width} ({contract.crop}): {printable(result.root)}")
+        note(f"what became of every file: {printable(result.table)}")
+    if not result.outcomes.get("written"):
+        note("not one face was written: the table says why for each file")
+        return _USELESS
     return 0
 
 
@@ -77,6 +134,11 @@ def _progress(title: str) -> Iterator[Progress | None]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(title, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _size(text: str) -> tuple[int, int]:
+    height, _, width = text.partition("x")
+    return _positive(height), _positive(width)
 
 
 def _positive(text: str) -> int:

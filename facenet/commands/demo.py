@@ -5,11 +5,15 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from facenet.commands.common import add_common_flags, emit_json, note, print_table
 from facenet.commands.evaluate import evaluation_rows, note_selection
 from facenet.commands.train import INTERRUPTED, stop_on_interrupt
 from facenet.errors import printable
+
+if TYPE_CHECKING:
+    from facenet.workflows.demo_gallery import GalleryDemo
 
 _METRICS = {
     "verification: ROC AUC": "roc_auc",
@@ -24,7 +28,7 @@ _METRICS = {
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the ``demo`` parser."""
-    parser = subparsers.add_parser("demo", help="train and evaluate on the drawn sample people, in a few minutes")
+    parser = subparsers.add_parser("demo", help="train, evaluate, enroll and identify drawn sample people, in a few minutes")
     parser.add_argument("--rootdir", type=Path, default=Path("datasets/custom_images"), help="folder of people")
     parser.add_argument("--run-dir", type=Path, default=Path("runs/demo"), help="where results go")
     parser.add_argument("--ep", "--epochs", dest="epochs", type=int, help="epochs of triplet training")
@@ -62,7 +66,28 @@ def run(args: argparse.Namespace) -> int:
         "Held-out pictures of the sample people", ("metric", "untrained", "trained", "chance", "rests on"), rows
     )
     note_selection(result.evaluation)
+    _show_gallery(result.gallery)
     note(f"checkpoint: {printable(result.evaluation.checkpoint)}")
     note(f"metrics: {printable(args.run_dir / 'metrics.json')}")
     note(f"done in {result.seconds:.0f} s, from random weights; for real faces start from --pretrained vggface2")
     return 0
+
+
+def _show_gallery(gallery: GalleryDemo) -> None:
+    """Who was recognised, and who was taken for somebody."""
+    threshold = gallery.threshold
+    rows = [
+        ("recognised as themselves", f"{gallery.right} of {gallery.probes}", "held-out pictures of enrolled people"),
+        ("taken for somebody else", f"{gallery.wrong} of {gallery.probes}", "held-out pictures of enrolled people"),
+        (
+            "strangers taken for somebody",
+            f"{gallery.accepted} of {gallery.strangers}",
+            f"target {threshold.target:.0%}; other strangers than those the threshold was calibrated on",
+        ),
+    ]
+    title = f"A gallery of {gallery.people} people ({gallery.pictures} pictures), threshold {threshold.value:.3f}"
+    print_table(title, ("outcome", "pictures", "rests on"), rows)
+    if gallery.example is not None:
+        picture, score = printable(gallery.example.source), gallery.example.score
+        print(f"for example: {picture} is {printable(gallery.example.name)} (score {score:.3f})")
+    note(f"gallery: {printable(gallery.location)}")

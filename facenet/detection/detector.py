@@ -25,8 +25,8 @@ _TOGETHER = 2_000_000
 class Detector:
     """Finds faces with MTCNN (Zhang et al., arXiv 1604.02878) and facenet-pytorch's weights.
 
-    Finds what ``facenet_pytorch.MTCNN(keep_all=True)`` finds, in a third of the time, in pictures of any mix of sizes
-    and within bounded memory: a picture of 50 megapixels needs no more beside itself than one of 4.
+    Finds what ``facenet_pytorch.MTCNN(keep_all=True)`` finds, in less than half the time, in pictures of any mix of
+    sizes and within bounded memory: a picture of 50 megapixels needs no more beside itself than one of 4.
 
     A picture above ``max_pixels`` is reduced first, and so the smallest face found in it grows: in pixels of the
     picture ``min_face * sqrt(pixels / max_pixels)``, which with what is preset is 20 up to 4 megapixels, 35 at 12, 71
@@ -46,8 +46,7 @@ class Detector:
         """Load the networks.
 
         Args:
-            min_face: side of the smallest face looked for, in pixels, at least 12. Twice as large is about 3 times as
-                fast.
+            min_face: side of the smallest face looked for, in pixels, at least 12; the larger, the faster.
             thresholds: probabilities in ``(0, 1)`` that a candidate must reach in the three stages.
             max_pixels: at most :data:`MAX_PIXELS`.
             device: where the networks run, as torch names it.

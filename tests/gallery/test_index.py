@@ -231,13 +231,20 @@ def test_recall_tells_a_bad_index_from_a_good_one() -> None:
     assert measured_recall(index) < 0.7 < 0.95 < good
 
 
-def test_made_up_queries_are_as_far_off_as_other_photos() -> None:
+@pytest.mark.parametrize("each", [1, 4])
+def test_made_up_queries_are_as_like_their_people_as_other_photos(each: int) -> None:
+    generator = np.random.default_rng(1)
+    photos = np.repeat(unit(300, 128), each, axis=0) + np.sqrt(2 / 3 / 128) * generator.standard_normal(
+        (300 * each, 128)
+    )
+    photos = (photos / np.linalg.norm(photos, axis=1, keepdims=True)).astype(np.float32)
     rows = Rows(128)
-    rows.append(np.arange(300), unit(300, 128), forever(300))
-    queries = made_up_queries(rows, 300, seed=1)
-    cosines = (queries * rows.vectors).sum(axis=1)
-    assert abs(cosines.mean() - 0.6) < 0.02 and len(made_up_queries(rows, 1000, seed=1)) == 300
-    assert np.array_equal(queries, made_up_queries(rows, 300, seed=1))
+    rows.append(np.repeat(np.arange(300), each), photos, forever(300 * each))
+    queries = made_up_queries(rows, 5000, seed=1)
+    cosines = (np.repeat(queries, each, axis=0) * photos).sum(axis=1)
+    assert len(queries) == 300 and abs(cosines.mean() - 0.6) < 0.02
+    assert np.array_equal(queries, made_up_queries(rows, 5000, seed=1))
+    assert len(made_up_queries(rows, 10, seed=2)) <= 10
 
 
 def test_wears_out_when_many_are_gone() -> None:
