@@ -200,7 +200,11 @@ def _show_calibration(result: CalibrationResult) -> None:
 
 def _row(purpose: str, threshold: Threshold) -> tuple[str, ...]:
     low, high = threshold.interval
-    what = "comparisons" if threshold.gallery_people is None else f"searches among {threshold.gallery_people:,} people"
+    if threshold.gallery_people is None:
+        basis = f"{threshold.impostor:,} comparisons of {threshold.people:,} people"
+    else:
+        among = f"{threshold.gallery_people:,} people"
+        basis = f"{threshold.impostor:,} searches by {threshold.people:,} strangers among {among}"
     genuine = "" if threshold.genuine == 0 else f"; {threshold.genuine:,} genuine"
     return (
         purpose,
@@ -210,7 +214,7 @@ def _row(purpose: str, threshold: Threshold) -> tuple[str, ...]:
         _percent(threshold.measured),
         f"{_percent(low)} to {_percent(high)}",
         "-" if threshold.miss_rate is None else _percent(threshold.miss_rate),
-        f"{threshold.impostor:,} {what} of {threshold.people:,} people{genuine}",
+        f"{basis}{genuine}",
     )
 
 

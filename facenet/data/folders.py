@@ -98,16 +98,17 @@ def scan_folder(root: str | os.PathLike[str]) -> Folder:
         raise MissingError(f"no folder {printable(root)}: {_expected(root)}")
     if not root.is_dir():
         raise InputError(f"{printable(root)} is a file: {_expected(root.parent)}")
-    walk = _Walk(root)
+    walk = Walk(root)
     walk.run()
     if not walk.pictures:
-        lying = sum(entry.reason == _NO_PERSON for entry in walk.left_out)
+        lying = sum(entry.reason == NO_PERSON for entry in walk.left_out)
         found = f"its {lying} pictures are in no person's folder" if lying else "no pictures in it"
         raise InputError(f"nothing to use in {printable(root)}: {found}; {_expected(root)}")
     return _assemble(root, walk.pictures, walk.left_out)
 
 
-_NO_PERSON = "not in a person's folder"
+NO_PERSON = "not in a person's folder"
+"""Why a picture that lies directly in the root is left out."""
 
 
 def _expected(root: Path) -> str:
@@ -115,26 +116,32 @@ def _expected(root: Path) -> str:
 
 
 def _assemble(root: Path, pictures: Iterable[str], left_out: Iterable[LeftOut]) -> Folder:
-    paths = sorted(pictures, key=_parts)
+    paths = sorted(pictures, key=path_parts)
     owners = [path.rpartition("/")[0] for path in paths]
-    people = sorted(set(owners), key=_parts)
+    people = sorted(set(owners), key=path_parts)
     number = {name: index for index, name in enumerate(people)}
     return Folder(
         root=root,
         people=tuple(people),
         paths=tuple(paths),
         labels=np.fromiter((number[owner] for owner in owners), dtype=np.int64, count=len(owners)),
-        left_out=tuple(sorted(left_out, key=lambda entry: _parts(entry.path))),
+        left_out=tuple(sorted(left_out, key=lambda entry: path_parts(entry.path))),
     )
 
 
-def _parts(path: str) -> list[str]:
+def path_parts(path: str) -> list[str]:
+    """What paths are sorted by: the same order on every system."""
     return path.split("/")
 
 
-class _Walk:
+class Walk:
     """One pass over a tree: real folders first, then links, so that what a link repeats is left out and not the
-    folder itself, and a loop of links ends."""
+    folder itself, and a loop of links ends.
+
+    Attributes:
+        root: where it begins.
+        pictures, left_out: what was found, unsorted.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = str(root)
@@ -144,10 +151,15 @@ class _Walk:
         self._read: set[tuple[int, int]] = set()
 
     def run(self) -> None:
+        """Read everything.
+
+        Raises:
+            InputError: the root cannot be read.
+        """
         self._walk("")
         while self._links:
             # Sorted anew each round: links found behind links wait, so the order never depends on the disk's.
-            links, self._links = sorted(self._links, key=_parts), []
+            links, self._links = sorted(self._links, key=path_parts), []
             for link in links:
                 self._walk(link)
 
@@ -186,7 +198,7 @@ class _Walk:
         if not entry.is_file():
             self.left_out.append(LeftOut(path, "broken link" if entry.is_symlink() else "not a regular file"))
         elif "/" not in path:
-            self.left_out.append(LeftOut(path, _NO_PERSON))
+            self.left_out.append(LeftOut(path, NO_PERSON))
         else:
             self.pictures.append(path)
 

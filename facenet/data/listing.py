@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from facenet.data.folders import _NO_PERSON, LeftOut, _parts, _Walk
+from facenet.data.folders import NO_PERSON, LeftOut, Walk, path_parts
 from facenet.errors import InputError, MissingError, printable
 
 
@@ -53,9 +53,9 @@ def list_pictures(sources: Sequence[Path]) -> Listing:
 
 
 def _below(root: Path) -> tuple[list[Path], list[LeftOut]]:
-    walk = _Walk(root)
+    walk = Walk(root)
     walk.run()
-    lying = [entry.path for entry in walk.left_out if entry.reason == _NO_PERSON]
-    others = sorted((entry for entry in walk.left_out if entry.reason != _NO_PERSON), key=lambda e: _parts(e.path))
-    files = [root / path for path in sorted([*walk.pictures, *lying], key=_parts)]
+    lying = [entry.path for entry in walk.left_out if entry.reason == NO_PERSON]
+    others = sorted((entry for entry in walk.left_out if entry.reason != NO_PERSON), key=lambda e: path_parts(e.path))
+    files = [root / path for path in sorted([*walk.pictures, *lying], key=path_parts)]
     return files, [LeftOut(str(root / entry.path), entry.reason) for entry in others]

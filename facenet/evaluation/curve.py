@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_curve
 
+from facenet.evaluation.rates import thresholds_above
+
 
 class Curve(NamedTuple):
     """Every operating point, from accepting no pair to accepting all; thresholds fall strictly.
@@ -40,9 +42,8 @@ def curve_of(scores: NDArray[np.float64], genuine: NDArray[np.bool_]) -> Curve:
     """
     fmr, tar, lowest = roc_curve(genuine, scores, drop_intermediate=False)
     above, below = lowest[1:-1], lowest[2:]
-    middle = above / 2 + below / 2
-    # Between neighbouring floating-point numbers nothing lies halfway: rounding must not let the lower one in.
-    middle = np.where((middle > below) & (middle <= above), middle, above)
+    # Of neighbouring scores; the first has no neighbour above it.
+    middle = thresholds_above(lowest[1:])[1:]
     thresholds = np.concatenate([[np.nextafter(lowest[1], np.inf)], middle, lowest[-1:]])
     gaps = np.concatenate([[0.0], above - below, [0.0]])
     genuine_pairs = int(genuine.sum())

@@ -135,7 +135,7 @@ class HnswIndex(ApproximateIndex):
 
 
 class IvfIndex(ApproximateIndex):
-    """Rows in lists around centres, as product codes of 4 bits for every 4 values (Jégou et al. 2011).
+    """Rows in lists around centres, as codes of 4 bits for every 4 values, or 2 of short rows (Jégou et al. 2011).
 
     The codes take a thirty-second of the memory of the rows, and FAISS scans them as fast as memory delivers them. The
     best by code are compared exactly. The effort is how many lists are read: a few where people form groups, all of
@@ -161,7 +161,9 @@ class IvfIndex(ApproximateIndex):
     def build(self) -> None:
         size = self.rows.size
         lists = self._lists()
-        parts = size // next(width for width in (4, 2, 1) if size % width == 0)
+        # Short embeddings leave less room for coarse codes.
+        widths = (4, 2, 1) if size >= 64 else (2, 1)
+        parts = size // next(width for width in widths if size % width == 0)
         centres = faiss.IndexFlatIP(size)
         self._codes = faiss.IndexIVFPQFastScan(centres, size, lists, parts, 4, faiss.METRIC_INNER_PRODUCT)
         self._train(centres, lists)
