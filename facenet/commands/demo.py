@@ -28,7 +28,7 @@ _METRICS = {
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the ``demo`` parser."""
-    parser = subparsers.add_parser("demo", help="train, evaluate, enroll and identify drawn sample people, in a few minutes")
+    parser = subparsers.add_parser("demo", help="train, evaluate, enroll and identify drawn people, in minutes")
     parser.add_argument("--rootdir", type=Path, default=Path("datasets/custom_images"), help="folder of people")
     parser.add_argument("--run-dir", type=Path, default=Path("runs/demo"), help="where results go")
     parser.add_argument("--ep", "--epochs", dest="epochs", type=int, help="epochs of triplet training")

@@ -222,8 +222,26 @@ class IvfIndex(ApproximateIndex):
 
     def _discard(self, slots: np.ndarray) -> None:
         if self._codes is not None:
-            self._codes.remove_ids(slots)
+            self._take_out(slots)
         self.rows.kill(slots)
+
+    def _take_out(self, slots: np.ndarray) -> None:
+        """Remove codes, and blank what FAISS leaves of them behind the ends of lists.
+
+        Left there, they would be saved with the lists, and mixed into the codes that are put in their place later.
+        """
+        lists: Any = faiss.downcast_InvertedLists(self._codes.invlists)
+        packer = lists.packer
+        sizes = [lists.list_size(number) for number in range(lists.nlist)]
+        self._codes.remove_ids(slots)
+        blank = np.zeros(packer.code_size, np.uint8)
+        for number, size in enumerate(sizes):
+            left = lists.list_size(number)
+            blocks = -(-left // packer.nvec)
+            if left < size and blocks:
+                content = faiss.rev_swig_ptr(lists.get_codes(number), blocks * packer.block_size)
+                for position in range(left, min(size, blocks * packer.nvec)):
+                    packer.pack_1(blank, position, content.reshape(blocks, packer.block_size))
 
     def _candidates(self, queries: np.ndarray, count: int) -> np.ndarray:
         lists = self._codes.nlist

@@ -179,6 +179,17 @@ def test_what_was_removed_is_in_no_part_of_the_index(kind: IndexKind) -> None:
     assert rows[8].tobytes() in parts[0]
 
 
+def test_codes_of_removed_people_neither_stay_nor_spoil_those_of_new_ones() -> None:
+    index = filled(IndexKind.IVF, np.arange(5000), unit(5000, seed=27))
+    index.remove(np.arange(100, 200))
+    new = unit(300, seed=28)
+    index.replace(np.arange(9000, 9300), new, forever(300))
+    assert index.search(new, 1)[0][:, 0].tolist() == list(range(9000, 9300))
+    index.remove(np.arange(10_000))
+    structure = index.structure()
+    assert structure["codes"].tobytes() == structure["trained"].tobytes()
+
+
 def test_lists_of_few_people_have_random_centres() -> None:
     alone = unit(1, seed=17)
     crowd = unit(1, seed=18) + 0.3 * unit(2000, seed=19)
