@@ -85,9 +85,9 @@ class ApproximateIndex(VectorIndex):
 class HnswIndex(ApproximateIndex):
     """A graph of neighbours (Malkov & Yashunin 2016) over the rows, followed from row to row towards the query.
 
-    Adding a row takes as long as some ten searches, and the graph as much memory as 70 values a row. Nothing can be
-    taken out of such a graph: a dead row is zeroed and remains a signpost. Built by several threads its links are not
-    the same every time.
+    Adding a row takes about as long as a search, and the graph as much memory as 70 values a row. Nothing can be taken
+    out of such a graph: a dead row is zeroed and remains a signpost. Built by several threads its links are not the
+    same every time.
     """
 
     kind: ClassVar[IndexKind] = IndexKind.HNSW

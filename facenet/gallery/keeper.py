@@ -125,7 +125,7 @@ class IndexKeeper:
         rows = cached.index.rows.alive
         if cached.generation < newest and self._rows_expected(header.fusion) > 2 * rows + _MUCH:
             return self._rebuild()
-        self._index, self._key, self._generation = cached.index, key, cached.generation
+        self._key, self._generation = key, cached.generation
         self._unsaved = 0 if cached.whole else rows
         return self._catch_up(cached.index, erase=True)
 
@@ -145,9 +145,11 @@ class IndexKeeper:
             return self._rebuild()
         if erase and self._cache is not None and (len(changes.block) or changes.removed):
             self._cache.erase([*changes.removed, *changes.block.persons.tolist()])
+        # Should this be interrupted, the index is neither of before nor of now.
+        self._index = None
         index.remove(np.array(changes.removed, np.int64))
         index.replace(*_templates(changes.block, header.fusion))
-        self._generation = changes.generation
+        self._index, self._generation = index, changes.generation
         self._unsaved += len(changes.block) + len(changes.removed)
         if index.worn:
             return self._rebuild()

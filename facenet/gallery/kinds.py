@@ -17,8 +17,9 @@ _EXACT_UP_TO = 64_000_000
 def kind_for(wanted: IndexKind, rows: int, size: int, present: IndexKind | None = None) -> IndexKind:
     """The kind of index to use.
 
-    ``AUTO`` is exact up to 64 million values and IVF above: measured with a million rows of 128 values it finds as many
-    people as HNSW in less time, whether people form groups or not, and is built in a fraction of the time.
+    ``AUTO`` is exact up to 64 million values and IVF above. Measured with 300,000 rows of 128 values, a query takes IVF
+    0.2 ms where people form groups and 0.3 ms where not, HNSW 1 ms and 4 ms, both with at least 99 % of the right
+    people; and IVF is built in a fortieth of the time.
 
     Args:
         wanted: as the gallery's header says.

@@ -238,6 +238,7 @@ def test_much_that_is_new_is_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert gallery.stats().index_rows == 40 * 3 + 3 + 12 * 3 + 90 * 3 and gallery.notices == []
 
 
+@pytest.mark.slow
 def test_killed_while_saving_the_index(tmp_path: Path) -> None:
     place = tmp_path / "a"
     answer = enrolled(place)
@@ -257,6 +258,7 @@ def test_killed_while_saving_the_index(tmp_path: Path) -> None:
         assert traces(place, gone) == set()
 
 
+@pytest.mark.slow
 def test_killed_while_removing(tmp_path: Path) -> None:
     place = tmp_path / "a"
     enrolled(place)

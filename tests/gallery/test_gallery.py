@@ -23,6 +23,7 @@ from oracles_gallery import OracleGallery, agree
 from facenet.errors import ContractError, GalleryError, InputError, UsageError
 from facenet.gallery.gallery import Gallery
 from facenet.gallery.records import Candidate, Fusion, IndexKind, Person, Sample, SearchResult
+from facenet.gallery.rows import Rows
 
 KINDS = [IndexKind.EXACT, IndexKind.HNSW, IndexKind.IVF]
 Make = Callable[..., Gallery]
@@ -377,6 +378,26 @@ def test_options_change_the_index(make: Make) -> None:
     assert gallery.stats().index_rows == 9
     best = gallery.search(query, 1)[0].best
     assert best is not None and gallery.verify(query, best.person) == pytest.approx(best.score, abs=2e-6)
+
+
+def test_an_update_of_the_index_that_was_cut_short_is_made_up_for(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    gallery = make()
+    for name, own in people(5):
+        gallery.enroll(name, own)
+    gallery.search(unit(1))
+    gallery.enroll("late", unit(1, seed=3))
+    append = Rows.append
+
+    def interrupted(self: Rows, *arguments: Any, **options: Any) -> None:
+        append(self, *arguments, **options)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Rows, "append", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        gallery.search(unit(1))
+    monkeypatch.setattr(Rows, "append", append)
+    assert gallery.search(unit(1, seed=3), 1)[0].candidates[0].name == "late"
+    assert gallery.stats().index_rows == 11
 
 
 def test_many_threads_at_once(make: Make) -> None:
