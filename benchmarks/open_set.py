@@ -234,7 +234,7 @@ class Draw:
 def show_one_draw(task: Task, header: Header, seed: int) -> None:
     """Targets beside what was measured on other people, and what the gallery makes of those it knows."""
     draw = Draw(task, header, seed)
-    found, (best, score, score_b) = draw.search(Fusion.MAX)
+    found, (best, score, score_b) = draw.search(header.fusion)
     one_to_one = calibrate_fmr(
         torch.from_numpy(draw.a.embeddings), draw.a.people, TARGET_FMR, fingerprint=header.fingerprint, seed=seed
     )

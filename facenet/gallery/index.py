@@ -20,6 +20,9 @@ from facenet.geometry import paired_cosine
 
 _VALUES_AT_ONCE = 1 << 24
 _MOST_CANDIDATES = 2048
+_FEW = 64
+"""Candidates up to which plain loops are quicker than NumPy."""
+
 _ROUNDING = 1e-5
 """How far FAISS's score of a row may be from ours: it sums in another order."""
 
@@ -180,6 +183,8 @@ def best_people(persons: np.ndarray, scores: np.ndarray, wanted: int) -> tuple[n
         ``(q, wanted)`` persons and their highest scores, falling, equal ones by id; -1 and minus infinity at the end
         where there are fewer.
     """
+    if persons.size <= _FEW:
+        return _best_of_few(persons, scores, wanted)
     order = np.lexsort((persons, -scores), axis=-1)
     persons, scores = np.take_along_axis(persons, order, 1), np.take_along_axis(scores, order, 1)
     by_person = np.argsort(persons, axis=1, kind="stable")
@@ -191,3 +196,18 @@ def best_people(persons: np.ndarray, scores: np.ndarray, wanted: int) -> tuple[n
     dropped = np.take_along_axis(useless, first, 1)
     persons, scores = np.take_along_axis(persons, first, 1), np.take_along_axis(scores, first, 1)
     return np.where(dropped, -1, persons), np.where(dropped, np.float32(-np.inf), scores)
+
+
+def _best_of_few(persons: np.ndarray, scores: np.ndarray, wanted: int) -> tuple[np.ndarray, np.ndarray]:
+    """The same, one candidate after the other: quicker than a dozen array operations on a handful of values."""
+    best_persons = np.full((len(persons), wanted), -1, np.int64)
+    best_scores = np.full((len(persons), wanted), -np.inf, np.float32)
+    for line, (ids, values) in enumerate(zip(persons.tolist(), scores.tolist(), strict=True)):
+        best: dict[int, float] = {}
+        for value, id in sorted(zip(values, ids, strict=True), key=lambda pair: (-pair[0], pair[1])):
+            if id >= 0 and id not in best:
+                best[id] = value
+        kept = list(best.items())[:wanted]
+        for place, (id, value) in enumerate(kept):
+            best_persons[line, place], best_scores[line, place] = id, value
+    return best_persons, best_scores

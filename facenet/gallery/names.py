@@ -44,13 +44,14 @@ def normalise_name(name: str) -> str:
         raise InputError("the name is empty")
     if len(text) > LONGEST_NAME:
         raise InputError(f"the name {_shown(text)} has {len(text)} characters: at most {LONGEST_NAME} are allowed")
-    for character in text:
+    plain = text.isascii() and text.isprintable()
+    for character in "" if plain else text:
         reason = _FORBIDDEN.get(unicodedata.category(character))
         if character in _BIDI:
             reason = "a mark that turns the direction of the text after it"
         if reason is not None:
             raise InputError(f"the name {_shown(text)} holds {reason}, U+{ord(character):04X}")
-    if all(unicodedata.category(character).startswith(_INVISIBLE) for character in text):
+    if not plain and all(unicodedata.category(character).startswith(_INVISIBLE) for character in text):
         raise InputError(f"the name {_shown(text)} holds nothing visible")
     if _REFERENCE.fullmatch(text):
         raise InputError(f"the name {_shown(text)} has the form id:N, which refers to a person by number")

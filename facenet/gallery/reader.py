@@ -106,7 +106,7 @@ class GalleryReader:
         """
         for _ in range(_ATTEMPTS):
             persons, scores = self.search_arrays(embeddings, k, fingerprint=fingerprint)
-            found = np.unique(persons[persons >= 0]).tolist()
+            found = list(set(persons[persons >= 0].tolist()))
             names = self.store.names(found)
             # Whoever was removed since the search has no name: a new search finds others instead.
             if len(names) == len(found):

@@ -16,7 +16,8 @@ class Fusion(StrEnum):
     """How the embeddings of one person stand for that person.
 
     ``MAX``: a query is compared with each, the best counts. ``MEAN``: with their normalised mean.
-    ``QUALITY``: with their normalised mean, each weighted by its quality.
+    ``QUALITY``: with their normalised mean, each weighted by its quality; the default, for at one rate of false
+    positives it missed the fewest (``benchmarks/open_set.py``).
     """
 
     MAX = "max"
@@ -54,7 +55,7 @@ class Header:
     preprocessing: Preprocessing
     embedding_size: int
     model: Mapping[str, Any] = field(default_factory=dict)
-    fusion: Fusion = Fusion.MAX
+    fusion: Fusion = Fusion.QUALITY
     index: IndexKind = IndexKind.AUTO
     calibration: Mapping[str, Any] = field(default_factory=dict)
     uuid: str = ""

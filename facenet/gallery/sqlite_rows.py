@@ -12,7 +12,7 @@ import sqlite3
 import struct
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -41,20 +41,29 @@ _LONGEST_CONTENT = 128
 _LENGTH_TOLERANCE = 1e-3
 
 
-def row_crc(table: str, values: Iterable[None | int | float | str | bytes]) -> int:
-    """CRC-32 over a row: the table's name and all columns but ``crc``, with their types and lengths."""
+def row_crc(table: str, values: Iterable[Any]) -> int:
+    """CRC-32 over a row: the table's name and all columns but ``crc``, with their types and lengths.
+
+    Args:
+        values: each None, ``int``, ``float``, ``str`` or ``bytes``.
+    """
     parts = [table.encode("ascii")]
     for value in values:
-        if value is None:
-            parts.append(b"N")
-        elif isinstance(value, int):
+        # By exact type, for this runs for every row of a bulk enrollment: isinstance would take half as long again.
+        kind = type(value)
+        if kind is str:
+            data = value.encode("utf-8")
+            parts += (b"T%d;" % len(data), data)
+        elif kind is int:
             parts.append(b"I%d;" % value)
-        elif isinstance(value, float):
+        elif kind is bytes:
+            parts += (b"B%d;" % len(value), value)
+        elif kind is float:
             parts.append(b"F" + struct.pack("<d", value))
+        elif value is None:
+            parts.append(b"N")
         else:
-            data = value.encode("utf-8") if isinstance(value, str) else value
-            parts.append(b"%c%d;" % (b"T" if isinstance(value, str) else b"B", len(data)))
-            parts.append(data)
+            raise TypeError(f"a row holds no {kind.__name__}")
     return zlib.crc32(b"".join(parts))
 
 
@@ -138,13 +147,16 @@ def sample_row(id: int, person: int, sample: Sample, added: str) -> Row:
     return (id, person, quality, added, sample.content, source, box, vector)
 
 
-def check_vectors(vectors: np.ndarray, size: int, what: str = "embedding") -> None:
+def check_vectors(vectors: np.ndarray, size: int, what: str = "embedding") -> np.ndarray:
     """Refuse embeddings that a gallery cannot hold.
 
     Args:
         vectors: to be ``float32 (n, size)``, finite, each row of length 1 (to within 1e-3).
         size: values in each embedding of the gallery.
         what: for the message, such as ``"embedding of somebody"``.
+
+    Returns:
+        ``float32 (n,)``, their lengths.
 
     Raises:
         InputError: names the first row that is not.
@@ -165,6 +177,7 @@ def check_vectors(vectors: np.ndarray, size: int, what: str = "embedding") -> No
         else:
             reason = f"has length {lengths[row]:.6g}, not 1"
         raise InputError(f"{what} {row + 1} of {len(vectors)} {reason}")
+    return cast(np.ndarray, lengths)
 
 
 def to_vectors(blobs: Sequence[bytes], size: int, place: str) -> np.ndarray:

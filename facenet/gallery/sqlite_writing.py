@@ -61,14 +61,29 @@ def enroll(connection: sqlite3.Connection, place: str, actor: str, requests: Seq
     Raises:
         InputError: an embedding cannot be used, a name means several people, or there is no such person.
     """
-    size = int(read_values(connection, place)["embedding_size"])
-    for request in requests:
-        whose = f"“{printable(request.name)}”" if request.person is None else f"id:{request.person}"
-        check_samples(request.samples, size, whose)
+    _check_requests(requests, int(read_values(connection, place)["embedding_size"]))
     batch = _Batch(connection, place, actor, bump(connection))
     results = [batch.add(request) for request in requests]
     batch.write()
     return results
+
+
+def _check_requests(requests: Sequence[Request], size: int) -> None:
+    """As :func:`check_samples` for each, but all at once while nothing is wrong."""
+    vectors = [sample.embedding for request in requests for sample in request.samples]
+    try:
+        if all(isinstance(vector, np.ndarray) and vector.shape == (size,) for vector in vectors):
+            # Concatenated, for stacking first makes a view of every vector.
+            together = np.concatenate(vectors) if vectors else np.empty(0, np.float32)
+            check_vectors(together.reshape(-1, size), size)
+            if all(vector.dtype == np.float32 for vector in vectors):
+                return
+    except InputError:
+        # Found again below, where it is known whose it is.
+        pass
+    for request in requests:
+        whose = f"“{printable(request.name)}”" if request.person is None else f"id:{request.person}"
+        check_samples(request.samples, size, whose)
 
 
 def check_samples(samples: Sequence[Sample], size: int, whose: str) -> None:
@@ -103,8 +118,10 @@ class _Batch:
         self._next = {table: next_id(connection, table) for table in ("people", "profiles", "embeddings", "audit")}
         self._rows: dict[str, list[Row]] = {table: [] for table in ("profiles", "people", "embeddings", "audit")}
         self._created: dict[str, list[int]] = {}
+        self._said: dict[tuple[int, bool], str] = {}
 
     def add(self, request: Request) -> Enrollment:
+        """Put one enrollment's rows with the others that wait to be written."""
         person, name = self._target(request)
         created = person is None
         if person is None:
@@ -117,13 +134,23 @@ class _Batch:
         self._rows["embeddings"] += [
             sample_row(id, person, sample, self._at) for id, sample in zip(samples, request.samples, strict=True)
         ]
-        details = {**request.details, "embeddings": len(samples), "created": created}
         self._rows["audit"].append(
-            (self._take("audit"), self._at, self._actor, "enroll", person, details_text(details))
+            (self._take("audit"), self._at, self._actor, "enroll", person, self._details(request, created))
         )
         return Enrollment(person, name, created, samples)
 
+    def _details(self, request: Request, created: bool) -> str:
+        """What the audit log says; of many enrollments alike it is worked out once."""
+        key = None if request.details else (len(request.samples), created)
+        if key is None or key not in self._said:
+            text = details_text({**request.details, "embeddings": len(request.samples), "created": created})
+            if key is None:
+                return text
+            self._said[key] = text
+        return self._said[key]
+
     def write(self) -> None:
+        """Write the rows that wait."""
         for table, rows in self._rows.items():
             insert_rows(self._connection, table, rows)
             rows.clear()

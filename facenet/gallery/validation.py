@@ -14,6 +14,9 @@ from facenet.gallery.records import Sample
 from facenet.gallery.sqlite_rows import check_vectors
 from facenet.geometry import normalise
 
+_ROUNDING = 1e-6
+"""What rounding in float32 may make of a length of 1."""
+
 
 def checked_embeddings(embeddings: Any, size: int) -> np.ndarray:
     """Rows ready for comparing: ``float32 (n, size)`` of length 1 to within rounding.
@@ -37,8 +40,10 @@ def checked_embeddings(embeddings: Any, size: int) -> np.ndarray:
         raise InputError(f"embeddings are arrays or tensors of floating-point numbers, these are {kind}")
     if rows.ndim == 1:
         rows = rows[None]
-    check_vectors(rows.numpy(), size)
-    return normalise(rows).numpy()
+    array = rows.numpy()
+    lengths = check_vectors(array, size)
+    # What is of length 1 to within rounding stays as it is: a single search should not pay for making it so again.
+    return array if np.abs(lengths - 1.0).max(initial=0.0) <= _ROUNDING else normalise(rows).numpy()
 
 
 def checked_samples(embeddings: Any, size: int) -> list[Sample]:

@@ -52,7 +52,7 @@ def stranger(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def enrolled(main: Main, model: Model, people: Path) -> Main:
-    """The same command line beside a gallery of the three people."""
-    ended = main("enroll", "--from-folder", people, "--aligned", *model)
+    """The same command line beside a gallery of the three people, in which the best picture counts."""
+    ended = main("enroll", "--from-folder", people, "--aligned", "--fusion=max", *model)
     assert ended.code == 0, ended.err
     return main

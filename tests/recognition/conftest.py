@@ -11,6 +11,7 @@ from ideal import WritePicture, ideal_embedder
 from PIL import Image
 
 from facenet.evaluation.embedder import Embedder
+from facenet.gallery.records import Fusion
 from facenet.recognition.recognizer import Recognizer
 
 
@@ -37,5 +38,5 @@ def picture(tmp_path: Path) -> WritePicture:
 
 @pytest.fixture
 def recognizer(embedder: Embedder) -> Iterator[Recognizer]:
-    with Recognizer.open("memory:", embedder=embedder, create=True) as opened:
+    with Recognizer.open("memory:", embedder=embedder, create=True, fusion=Fusion.MAX) as opened:
         yield opened

@@ -102,7 +102,7 @@ def test_a_threshold_for_searches(recognizer: Recognizer, strangers: Path) -> No
     result = calibrate(recognizer, data=strangers, target_fpir=0.05)
     threshold = result.identification
     assert threshold is not None and result.verification is None and result.strangers is None
-    assert (threshold.kind, threshold.gallery_people, threshold.fusion) == ("fpir", 10, "max")
+    assert (threshold.kind, threshold.gallery_people, threshold.fusion) == ("fpir", 10, "quality-weighted")
     assert np.mean(best_scores() >= threshold.value) == pytest.approx(threshold.measured)
     assert threshold.measured <= 0.05
     # The least threshold that keeps the target: with a little less one more stranger would be taken for somebody.

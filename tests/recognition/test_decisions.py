@@ -39,7 +39,7 @@ PAIRS = Threshold(
     seed=0,
     created="2026-01-01T00:00:00+00:00",
 )
-SEARCHES = replace(PAIRS, kind="fpir", value=0.5, target=0.01, gallery_people=10, fusion="max")
+SEARCHES = replace(PAIRS, kind="fpir", value=0.5, target=0.01, gallery_people=10, fusion="quality-weighted")
 LIMITS = Limits(same=0.2, close=0.8)
 
 
@@ -90,7 +90,8 @@ def test_a_threshold_for_pairs_says_what_it_means_in_a_search() -> None:
 
 
 def test_where_the_best_picture_counts_every_picture_is_a_comparison() -> None:
-    assert "39 %" in rule(header(verification=PAIRS), people=100, embeddings=500).notices[0]
+    best = replace(header(verification=PAIRS), fusion=Fusion.MAX)
+    assert "39 %" in rule(best, people=100, embeddings=500).notices[0]
     mean = replace(header(verification=PAIRS), fusion=Fusion.MEAN)
     assert "9.5 %" in rule(mean, people=100, embeddings=500).notices[0]
 
@@ -115,7 +116,7 @@ def test_a_threshold_of_another_model_is_not_used_and_said_so() -> None:
 
 def test_a_threshold_of_another_fusion_is_not_used_and_said_so() -> None:
     used = rule(replace(header(identification=SEARCHES), fusion=Fusion.MEAN))
-    assert used.threshold is None and "fusion max, not mean" in used.notices[0]
+    assert used.threshold is None and "fusion quality-weighted, not mean" in used.notices[0]
 
 
 def test_a_damaged_threshold_is_an_error_not_a_guess() -> None:
