@@ -21,8 +21,9 @@ STRANGERS = 40
 """Drawn for the threshold, and as many others to see whether it holds."""
 
 PICTURES = 3
-TARGET_FPIR = 0.05
-"""120 searches by strangers can show a rate of 1 in 20, and hardly a smaller one."""
+TARGET_FPIR = 0.1
+"""120 searches by strangers could show half of it; but a network that has seen sixteen people knows most of them again
+only at a generous rate."""
 
 _SEED = 1
 """The sample people are drawn with another, so no stranger is one of them."""
