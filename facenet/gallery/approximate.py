@@ -159,6 +159,7 @@ class IvfIndex(ApproximateIndex):
         return super().worn or self.rows.alive > max(4 * _FEW, 64 * self._codes.nlist**2)
 
     def build(self) -> None:
+        """Train lists and codes on the rows, put the rows in, and find out how many lists must be read."""
         size = self.rows.size
         lists = self._lists()
         # Short embeddings leave less room for coarse codes.
@@ -175,6 +176,7 @@ class IvfIndex(ApproximateIndex):
         return {**super().structure(), "trained": self._trained, "codes": faiss.serialize_index(self._codes)}
 
     def restore(self, structure: Mapping[str, np.ndarray]) -> bool:
+        """Take lists and codes as they were; codes that were wiped for a removal are made anew from the rows."""
         self._trained = structure["trained"]
         whole = "codes" in structure
         if whole:

@@ -186,6 +186,7 @@ class _Reader:
         self.count: int = connection.execute(query, (self._ids,)).fetchone()[0]
 
     def vectors(self) -> Iterator[np.ndarray]:
+        """Blocks ``float32 (n, d)`` of what is exported, in the order of the samples."""
         query = f"SELECT vector FROM embeddings WHERE person {self._chosen} ORDER BY person, id"
         cursor = self._connection.execute(query, (self._ids,))
         done = 0
