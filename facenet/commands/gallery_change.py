@@ -1,4 +1,4 @@
-"""``gallery create|rename|remove|purge``: what changes who is in a gallery."""
+"""``gallery rename|remove|purge|compact``: what changes who is in a gallery, and the space they took."""
 
 from __future__ import annotations
 
@@ -44,6 +44,13 @@ def add_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     purge.add_argument("--dry-run", action="store_true", help="only show who would be removed")
     add_yes_flag(purge)
     finish(purge, "facenet.commands.gallery_change:run_purge")
+    compact = add_verb(
+        verbs,
+        "compact",
+        "give back the space of what was removed",
+        "Rewrites the database without the blank rows that removals leave; needs as much memory as it has on disk.",
+    )
+    finish(compact, "facenet.commands.gallery_change:run_compact")
 
 
 def run_rename(args: argparse.Namespace) -> int:
@@ -112,4 +119,17 @@ def run_purge(args: argparse.Namespace) -> int:
         emit_json({"expired": [person_document(person) for person in expired], "removed": removed})
     elif removed:
         note(f"removed {len(removed):,} people")
+    return 0
+
+
+def run_compact(args: argparse.Namespace) -> int:
+    """Give space back; 0."""
+    with opened(args.gallery) as gallery:
+        before = gallery.stats().store_bytes
+        rows = gallery.compact()
+        after = gallery.stats().store_bytes
+    if args.json:
+        emit_json({"rows": rows, "bytes_before": before, "bytes_after": after})
+    else:
+        note(f"{rows:,} blank rows given up; {before:,} bytes before, {after:,} now")
     return 0

@@ -157,6 +157,9 @@ class Store(Protocol):
     def log(self, action: str, person: int | None = None, details: Mapping[str, Any] | None = None) -> None:
         """Write an audit entry."""
 
+    def compact(self) -> int:
+        """Give back the space of what was removed; returns how many rows that were."""
+
     def notices(self) -> list[str]:
         """What should be known, in words, such as traces that an open reader still holds."""
 

@@ -196,6 +196,17 @@ class Gallery(GalleryReader):
                 self._keeper.forget([person.id for person in removed])
         return removed
 
+    def compact(self) -> int:
+        """Give back the space of what was removed. Takes as much memory as the database has.
+
+        Returns:
+            rows that were given up.
+
+        Raises:
+            StorageError: no space; nothing changed.
+        """
+        return self.store.compact()
+
     def rename(self, person: Reference, name: str) -> None:
         """Give a person another name.
 

@@ -1,4 +1,4 @@
-"""``gallery list|show|stats|log|create|rename|remove|purge``: looking at a gallery and changing it."""
+"""``gallery list|show|stats|log|create|rename|remove|purge|compact``: looking at a gallery and changing it."""
 
 from __future__ import annotations
 
@@ -124,8 +124,18 @@ def test_purge(enrolled: Main, tmp_path: Path) -> None:
     assert names(enrolled) == ["Ada", "Bruno", "Clea"]
 
 
+def test_compact(enrolled: Main) -> None:
+    untouched = enrolled("gallery", "compact", "--json").document
+    assert untouched["rows"] == 0
+    assert enrolled("gallery", "remove", "Ada", "--yes").code == 0
+    done = enrolled("gallery", "compact", "--json").document
+    assert done["rows"] > 0 and done["bytes_after"] > 0
+    assert enrolled("gallery", "compact", "--json").document["rows"] == 0
+    assert names(enrolled) == ["Bruno", "Clea"] and enrolled("gallery", "check").code == 0
+
+
 @pytest.mark.parametrize("verb", [["list"], ["show", "Ada"], ["stats"], ["log"], ["rename", "Ada", "Eve"],
-                                  ["remove", "Ada", "--yes"], ["purge", "--yes"], ["check"]])  # fmt: skip
+                                  ["remove", "Ada", "--yes"], ["purge", "--yes"], ["compact"], ["check"]])  # fmt: skip
 def test_without_a_gallery(main: Main, tmp_path: Path, verb: list[str]) -> None:
     missing = main("gallery", *verb)
     assert (missing.code, missing.out) == (4, "") and "gallery" in missing.error
