@@ -29,10 +29,11 @@ def commands(page: Path) -> list[str]:
     return [line for text in blocks(page, "bash") for line in COMMAND.findall(text)]
 
 
-@pytest.fixture(scope="module")
-def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a command finds around it after cloning, with fewer and smaller pictures."""
-    folder = tmp_path_factory.mktemp("clone")
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """What a command finds around it after cloning, with fewer and smaller pictures; each page is read on its own."""
+    folder = tmp_path / "clone"
+    folder.mkdir()
     shutil.copy(ROOT / "cli.py", folder)
     write_people(folder / "datasets" / "custom_images", 9, 6, seed=0)
     return folder
