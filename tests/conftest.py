@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from command_line import Ended, Main
 
 ROOT = Path(__file__).parent.parent
 
@@ -63,5 +64,25 @@ def cli(child_environment: dict[str, str]) -> Callable[..., subprocess.Completed
             encoding="utf-8",
             timeout=300,
         )
+
+    return run
+
+
+@pytest.fixture
+def main(capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Main:
+    """Run a command line within this process, in an empty folder."""
+    from facenet import cli
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FACENET_OFFLINE", "1")
+
+    def run(*words: object) -> Ended:
+        capfd.readouterr()
+        try:
+            code = cli.main([str(word) for word in words])
+        except SystemExit as left:
+            code = left.code if isinstance(left.code, int) else 1
+        out, err = capfd.readouterr()
+        return Ended(code, out, err)
 
     return run

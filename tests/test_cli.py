@@ -11,60 +11,20 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from command_line import Ended, Main
 from PIL import Image
 
-from facenet import cli
 from facenet.commands import evaluate as evaluate_command
 from facenet.commands import train as train_command
 from facenet.training.files import read_json
 
 ROOT = Path(__file__).parent.parent
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a command line ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def error(self) -> str:
-        """The one line that says what is wrong."""
-        assert "Traceback" not in self.err
-        lines = [line for line in self.err.splitlines() if line.startswith(("error: ", "facenet: error: "))]
-        assert len(lines) == 1, self.err
-        assert self.err.rstrip().endswith(lines[0])
-        return lines[0]
-
-
-Main = Callable[..., Ended]
-
-
-@pytest.fixture
-def main(capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Main:
-    """Run a command line in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("FACENET_OFFLINE", "1")
-
-    def run(*words: object) -> Ended:
-        capfd.readouterr()
-        try:
-            code = cli.main([str(word) for word in words])
-        except SystemExit as left:
-            code = left.code if isinstance(left.code, int) else 1
-        out, err = capfd.readouterr()
-        return Ended(code, out, err)
-
-    return run
 
 
 @pytest.fixture

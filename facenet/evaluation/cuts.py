@@ -78,10 +78,17 @@ def cut_photos(
     at_least = (2 * preprocessing.height, 2 * preprocessing.width) if detector is None else None
     with closing(read_windows(paths, at_least=at_least)) as windows:
         for window in windows:
-            found = _find(window, detector)
-            while window:
-                # Taken out, so that its pixels go before what is made of it is used.
-                yield _cut(window.pop(0), found.pop(0), preprocessing, detector is None, policy)
+            yield from cut_window(window, preprocessing, detector, policy=policy)
+
+
+def cut_window(
+    window: list[Picture], preprocessing: Preprocessing, detector: Detector | None, *, policy: Policy
+) -> Generator[CutPhoto, None, None]:
+    """The same for a few pictures that are decoded already; the list is emptied."""
+    found = _find(window, detector)
+    while window:
+        # Taken out, so that its pixels go before what is made of it is used.
+        yield _cut(window.pop(0), found.pop(0), preprocessing, detector is None, policy)
 
 
 def _find(window: list[Picture], detector: Detector | None) -> list[tuple[FoundFace, ...]]:

@@ -15,10 +15,14 @@ from facenet.detection.detector import Detector
 from facenet.detection.faces import FoundFace, Policy
 from facenet.detection.quality import Quality
 from facenet.errors import UsageError
-from facenet.evaluation.cuts import CutPhoto, cut_photos
+from facenet.evaluation.cuts import CutPhoto, cut_photos, cut_window
 from facenet.evaluation.embedder import Embedder
+from facenet.evaluation.reading import Picture
 from facenet.models.inference import InferenceTrunk
 from facenet.preprocessing import stack_faces
+
+_AT_ONCE = 32
+"""Faces embedded at a time, if nothing is said."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +71,7 @@ def read_photos(
     detector: Detector | None = None,
     aligned: bool = False,
     policy: Policy = Policy.ALL,
-    batch_size: int = 32,
+    batch_size: int = _AT_ONCE,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> Generator[Photo, None, None]:
     """Find, choose, cut and embed the faces of photos, many at a time, while the next are being read.
@@ -103,6 +107,22 @@ def read_photos(
         cut_photos(paths, embedder.preprocessing, detector, policy=policy), embedder.trunk, batch_size
     )
     return photos if progress is None else _reported(photos, progress, total)
+
+
+def read_image(
+    image: np.ndarray, name: str, embedder: Embedder, *, detector: Detector | None, policy: Policy = Policy.ALL
+) -> Photo:
+    """The same for one picture in memory.
+
+    Args:
+        image: ``uint8 (H, W, 3)``, RGB, upright, not empty.
+        name: what the result calls it.
+        embedder, policy: as in :func:`read_photos`.
+        detector: who finds faces; None: the picture is a face as it is.
+    """
+    cut = cut_window([Picture(Path(name), "", image)], embedder.preprocessing, detector, policy=policy)
+    (photo,) = _embed_photos(cut, embedder.trunk, _AT_ONCE)
+    return photo
 
 
 def _embed_photos(

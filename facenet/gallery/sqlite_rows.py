@@ -12,7 +12,7 @@ import sqlite3
 import struct
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -164,10 +164,8 @@ def check_vectors(vectors: np.ndarray, size: int, what: str = "embedding") -> np
     if vectors.dtype != np.float32 or vectors.ndim != 2 or vectors.shape[1] != size:
         shape = "x".join(map(str, vectors.shape))
         raise InputError(f"{what}: float32 of n x {size} values is wanted, this is {vectors.dtype} of {shape}")
-    # An infinite or huge row has an infinite length, one with NaN has length NaN: neither is near 1.
-    with np.errstate(over="ignore", invalid="ignore"):
-        lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
-        wrong = np.flatnonzero(~(np.abs(lengths - 1.0) <= _LENGTH_TOLERANCE))
+    lengths, fit = _lengths(vectors)
+    wrong = np.flatnonzero(~fit)
     if len(wrong):
         row = int(wrong[0])
         if not np.isfinite(vectors[row]).all():
@@ -177,7 +175,20 @@ def check_vectors(vectors: np.ndarray, size: int, what: str = "embedding") -> np
         else:
             reason = f"has length {lengths[row]:.6g}, not 1"
         raise InputError(f"{what} {row + 1} of {len(vectors)} {reason}")
-    return cast(np.ndarray, lengths)
+    return lengths
+
+
+def vectors_fit(vectors: np.ndarray) -> bool:
+    """Whether all rows ``float32 (n, d)`` are finite and of length 1, as :func:`check_vectors` wants them."""
+    return bool(_lengths(vectors)[1].all())
+
+
+def _lengths(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Length of each row, and whether it is near enough to 1."""
+    # An infinite or huge row has an infinite length, one with NaN has length NaN: neither is near 1.
+    with np.errstate(over="ignore", invalid="ignore"):
+        lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
+        return lengths, np.abs(lengths - 1.0) <= _LENGTH_TOLERANCE
 
 
 def to_vectors(blobs: Sequence[bytes], size: int, place: str) -> np.ndarray:

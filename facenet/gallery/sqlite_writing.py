@@ -23,6 +23,7 @@ from facenet.gallery.sqlite_rows import (
     next_id,
     row_crc,
     sample_row,
+    vectors_fit,
 )
 from facenet.gallery.values import details_text, now
 
@@ -71,16 +72,12 @@ def enroll(connection: sqlite3.Connection, place: str, actor: str, requests: Seq
 def _check_requests(requests: Sequence[Request], size: int) -> None:
     """As :func:`check_samples` for each, but all at once while nothing is wrong."""
     vectors = [sample.embedding for request in requests for sample in request.samples]
-    try:
-        if all(isinstance(vector, np.ndarray) and vector.shape == (size,) for vector in vectors):
-            # Concatenated, for stacking first makes a view of every vector.
-            together = np.concatenate(vectors) if vectors else np.empty(0, np.float32)
-            check_vectors(together.reshape(-1, size), size)
-            if all(vector.dtype == np.float32 for vector in vectors):
-                return
-    except InputError:
-        # Found again below, where it is known whose it is.
-        pass
+    float32 = np.dtype(np.float32)
+    shaped = all(isinstance(v, np.ndarray) and v.shape == (size,) and v.dtype == float32 for v in vectors)
+    # Concatenated, for stacking first makes a view of every vector.
+    if not vectors or (shaped and vectors_fit(np.concatenate(vectors).reshape(-1, size))):
+        return
+    # Something is wrong: one by one it is known whose it is.
     for request in requests:
         whose = f"“{printable(request.name)}”" if request.person is None else f"id:{request.person}"
         check_samples(request.samples, size, whose)

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
-from torch import Tensor
 
-from facenet.detection.alignment import cut_face
 from facenet.detection.detector import Detector
-from facenet.detection.faces import FoundFace, Policy, choose_faces
-from facenet.detection.quality import measure_quality
+from facenet.detection.faces import Policy
 from facenet.errors import UsageError
 from facenet.evaluation.embedder import Embedder
-from facenet.evaluation.photos import Photo, PhotoFace, read_photos
-from facenet.preprocessing import stack_faces
+from facenet.evaluation.photos import Photo, read_image, read_photos
 
 Photos = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 """One picture file, or several."""
@@ -61,26 +57,7 @@ class PhotoReader:
         """
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
             raise UsageError(f"an image is uint8 (height, width, 3), got {image.dtype} {image.shape}")
-        size = (image.shape[0], image.shape[1])
-        found: tuple[FoundFace, ...] = ()
-        cut: list[tuple[FoundFace | None, Tensor]]
-        detector = self._detector_for(aligned)
-        if detector is None:
-            cut = [(None, self.embedder.preprocessing.to_face(image))]
-        else:
-            (found,) = detector.detect([image])
-            chosen = choose_faces(found, faces, size)
-            cut = [(face, cut_face(image, face, self.embedder.preprocessing)) for face in chosen]
-        return Photo(Path(source), "", size, found, self._embedded(cut))
-
-    def _embedded(self, cut: Sequence[tuple[FoundFace | None, Tensor]]) -> tuple[PhotoFace, ...]:
-        if not cut:
-            return ()
-        rows = self.embedder.trunk(stack_faces([face for _, face in cut])).cpu().numpy()
-        return tuple(
-            PhotoFace(found, face, measure_quality(face, found), row)
-            for (found, face), row in zip(cut, rows, strict=True)
-        )
+        return read_image(image, source, self.embedder, detector=self._detector_for(aligned), policy=faces)
 
     def _detector_for(self, aligned: bool) -> Detector | None:
         """The one detector, made when first needed; None where no face has to be found."""

@@ -12,8 +12,6 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from facenet.data.alignments import FILE_NAME, Alignment, read_alignment
 from facenet.data.folders import Folder, scan_folder
 from facenet.detection.detector import Detector
@@ -26,7 +24,7 @@ from facenet.training.files import to_json
 from facenet.workflows.align_faces import Cut, FaceWriter
 from facenet.workflows.align_journal import Fate, Journal
 from facenet.workflows.stamps import StampedFiles, stamp
-from facenet.workflows.writing import cannot_write, csv_pieces, write_whole
+from facenet.workflows.writing import csv_pieces, held, write_whole
 
 TABLE = "align.csv"
 COLUMNS = (
@@ -203,20 +201,10 @@ def _opened(target: Path, alignment: Alignment, source: Path) -> Iterator[Journa
         raise ContractError(
             f"{printable(target)} holds faces made by {_told(declared)}, not by {_told(alignment)}: name another folder"
         )
-    lock = FileLock(target / _LOCK, timeout=0)
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except Timeout as error:
-        raise InputError(f"another process is writing to {printable(target)}: wait for it to end") from error
-    except OSError as error:
-        raise cannot_write(target, error) from error
-    try:
+    with held(target, _LOCK):
         if declared is None:
             write_whole(target / FILE_NAME, [to_json(alignment.to_dict())])
         yield _journal(target, source)
-    finally:
-        lock.release()
 
 
 def _journal(target: Path, source: Path) -> Journal:

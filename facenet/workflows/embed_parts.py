@@ -20,12 +20,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import safetensors
 import safetensors.numpy
-from filelock import FileLock, Timeout
 
 from facenet.errors import CheckpointError, ContractError, InputError, printable
 from facenet.training.files import read_json, to_json
 from facenet.workflows.stamps import Stamp
-from facenet.workflows.writing import cannot_write, write_whole
+from facenet.workflows.writing import held, write_whole
 
 _NAME = re.compile(r"\d{6}\.safetensors")
 _JOB, _LOCK = "job.json", "lock"
@@ -163,19 +162,9 @@ def open_parts(folder: Path, job: Mapping[str, Any]) -> Iterator[Parts]:
         CheckpointError: it is damaged, or none of ours.
         StorageError: it cannot be written.
     """
-    lock = FileLock(folder / _LOCK, timeout=0)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except Timeout as error:
-        raise InputError(f"another process is writing to {printable(folder)}: wait for it to end") from error
-    except OSError as error:
-        raise cannot_write(folder, error) from error
-    try:
+    with held(folder, _LOCK):
         _check(folder, job)
         yield Parts(folder)
-    finally:
-        lock.release()
 
 
 def _check(folder: Path, job: Mapping[str, Any]) -> None:

@@ -7,10 +7,13 @@ import errno
 import io
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 
-from facenet.errors import StorageError, printable
+from filelock import FileLock, Timeout
+
+from facenet.errors import InputError, StorageError, printable
 from facenet.training.files import TEMPORARY, flush_folder
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -36,6 +39,31 @@ def write_whole(path: Path, pieces: Iterable[bytes]) -> None:
         flush_folder(path.parent)
     except OSError as error:
         raise cannot_write(path, error) from error
+
+
+@contextmanager
+def held(folder: Path, lock: str) -> Iterator[None]:
+    """A folder, made if need be, that no other process writes to meanwhile.
+
+    Args:
+        lock: name of the lock's file in it.
+
+    Raises:
+        InputError: another process is at it.
+        StorageError: it cannot be made.
+    """
+    file = FileLock(folder / lock, timeout=0)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file.acquire()
+    except Timeout as error:
+        raise InputError(f"another process is writing to {printable(folder)}: wait for it to end") from error
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+    try:
+        yield
+    finally:
+        file.release()
 
 
 def cannot_write(path: Path, error: OSError) -> StorageError:

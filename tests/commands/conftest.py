@@ -5,30 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from command_line import Ended, Main, Model
+from command_line import Main, Model
 from patterns import write_patterns, write_weights
 
-from facenet import cli
-
 PEOPLE = {"Ada": 1, "Bruno": 2, "Clea": 3}
-
-
-@pytest.fixture
-def main(capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Main:
-    """Run a command line in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("FACENET_OFFLINE", "1")
-
-    def run(*words: object) -> Ended:
-        capfd.readouterr()
-        try:
-            code = cli.main([str(word) for word in words])
-        except SystemExit as left:
-            code = left.code if isinstance(left.code, int) else 1
-        out, err = capfd.readouterr()
-        return Ended(code, out, err)
-
-    return run
 
 
 @pytest.fixture
