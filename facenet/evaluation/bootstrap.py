@@ -18,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facenet.errors import InputError
+from facenet.evaluation.confidence import person_copies
+from facenet.evaluation.intervals import interval_of, rule_of_three
 from facenet.evaluation.rates import errors_allowed
 from facenet.evaluation.trials import Trials
 
@@ -106,7 +108,7 @@ def _errors(trials: Trials, threshold: float, found: Replicates) -> tuple[int, t
     """Trials accepted, and the interval of their share."""
     errors = int(np.count_nonzero(trials.scores >= threshold))
     # No error in n trials shows a rate below 3 / n; resampling them would show 0.
-    return errors, interval_of(found.rates) if errors else (0.0, min(1.0, 3 / trials.count))
+    return errors, interval_of(found.rates) if errors else rule_of_three(False, trials.count)
 
 
 class Replicates(NamedTuple):
@@ -130,15 +132,12 @@ def resample_people(trials: Trials, threshold: float, target: float, *, replicat
         trials: comparisons that should be rejected.
         threshold: a score above the trials' floor.
         target: the rate by which thresholds are set, in ``(0, 1)``.
-        replicates: how often, at least 1.
-        seed: not negative; the same seed gives the same replicates.
+        replicates, seed: see :func:`facenet.evaluation.confidence.person_copies`.
     """
     accepted = int(np.count_nonzero(trials.scores >= threshold))
     cuts = np.minimum(trials.thresholds(), np.float32(1))
-    generator = np.random.default_rng(seed)
     rates, values, beyond = [], [], 0
-    for _ in range(replicates):
-        copies = np.bincount(generator.integers(trials.people, size=trials.people), minlength=trials.people)
+    for copies in person_copies(trials.people, replicates=replicates, seed=seed):
         total = trials.total(copies)
         if total == 0:
             continue
@@ -148,10 +147,3 @@ def resample_people(trials: Trials, threshold: float, target: float, *, replicat
         beyond += rejected == len(trials.scores)
         values.append(cuts[rejected])
     return Replicates(np.array(rates), np.array(values, dtype=np.float64), beyond)
-
-
-def interval_of(replicates: NDArray[np.float64], confidence: float = 0.95) -> tuple[float, float]:
-    """The percentile interval: what all but ``1 - confidence`` of the replicates lie in, as much cut off either end."""
-    outside = (1 - confidence) / 2
-    low, high = np.quantile(replicates, [outside, 1 - outside])
-    return float(low), float(high)

@@ -25,6 +25,7 @@ from torch import Tensor
 from facenet.errors import InputError, UsageError
 from facenet.evaluation.bootstrap import Settled, settle
 from facenet.evaluation.crowd import Crowd, thin_out
+from facenet.evaluation.intervals import FEWEST_PEOPLE
 from facenet.evaluation.rates import chance_of_any, errors_allowed, people_needed, target_supported
 from facenet.evaluation.threshold import Threshold
 from facenet.evaluation.trials import cosines, listed_trials
@@ -32,7 +33,6 @@ from facenet.evaluation.verification import impostor_pairs_needed
 
 __all__ = ["Threshold", "calibrate_fmr", "calibrate_fmr_pairs", "calibrate_fpir", "expected_fpir"]
 
-_FEWEST_PEOPLE = 3
 _FEWEST_REPLICATES = 100
 _DEPTH = 2
 """So many times the scores that a target accepts are listed at first, for the lower end of the threshold's interval."""
@@ -290,5 +290,5 @@ def _check_support(what: str, target: float, trials: int, have: str, remedy: str
 
 
 def _check_people(people: int) -> None:
-    if people < _FEWEST_PEOPLE:
-        raise InputError(f"{people} people are too few: an interval by person needs at least {_FEWEST_PEOPLE}")
+    if people < FEWEST_PEOPLE:
+        raise InputError(f"{people} people are too few: an interval by person needs at least {FEWEST_PEOPLE}")

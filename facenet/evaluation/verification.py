@@ -17,105 +17,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import auc
 
 from facenet.errors import InputError, UsageError
+from facenet.evaluation.comparisons import Comparisons
 from facenet.evaluation.curve import Curve, curve_of
-from facenet.evaluation.halves import HalvesAccuracy, accuracy_on_halves
+from facenet.evaluation.finding import Finding
+from facenet.evaluation.folds import FoldAccuracy
+from facenet.evaluation.halves import accuracy_on_halves
+from facenet.evaluation.precision_recall import precision_recall
+from facenet.evaluation.verification_findings import Judged, findings_of
+from facenet.evaluation.verified import Rate, Verification
 
-
-@dataclass(frozen=True)
-class Rate:
-    """True accept rate at one target false match rate.
-
-    Attributes:
-        target_fmr: the FMR not to be exceeded, in ``(0, 1)``.
-        value: TAR in ``[0, 1]``, or None where the comparisons cannot carry the target.
-        fmr: FMR at ``threshold``, at most ``target_fmr``; None with ``value``.
-        threshold: accept if ``score >= threshold``; None with ``value``.
-        false_matches: impostor pairs accepted at ``threshold``; None with ``value``.
-        impostor_pairs: impostor pairs the rate rests on.
-        reason: why ``value`` is None; empty otherwise.
-    """
-
-    target_fmr: float
-    value: float | None
-    fmr: float | None
-    threshold: float | None
-    false_matches: int | None
-    impostor_pairs: int
-    reason: str = ""
-
-    def __post_init__(self) -> None:
-        parts = (self.value, self.fmr, self.threshold, self.false_matches)
-        if any((part is None) != bool(self.reason) for part in parts):
-            raise ValueError("a rate has either all of its figures or a reason why it has none")
-        if self.value is not None and not 0 <= self.value <= 1:
-            raise ValueError(f"TAR {self.value} is outside [0, 1]")
-        if self.fmr is not None and not 0 <= self.fmr <= self.target_fmr:
-            raise ValueError(f"FMR {self.fmr} is outside [0, {self.target_fmr}]")
-
-    def to_dict(self) -> dict[str, Any]:
-        """All attributes, fit for JSON."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class Verification:
-    """What :func:`verify_pairs` found.
-
-    Attributes:
-        genuine_pairs: genuine comparisons, at least 1.
-        impostor_pairs: impostor comparisons, at least 1.
-        roc_auc: area under the ROC in ``[0, 1]``; chance is 0.5.
-        eer: equal error rate in ``[0, 1]``; chance is 0.5.
-        eer_threshold: the threshold whose FMR and FNMR are closest to each other.
-        tar_at_fmr: target FMR → :class:`Rate`.
-        halves: best-threshold accuracy, fitted and scored on different halves.
-    """
-
-    genuine_pairs: int
-    impostor_pairs: int
-    roc_auc: float
-    eer: float
-    eer_threshold: float
-    tar_at_fmr: dict[float, Rate]
-    halves: HalvesAccuracy
-
-    def __post_init__(self) -> None:
-        if self.genuine_pairs < 1 or self.impostor_pairs < 1:
-            raise ValueError("verification needs at least one genuine and one impostor pair")
-        if not (0 <= self.roc_auc <= 1 and 0 <= self.eer <= 1 and math.isfinite(self.eer_threshold)):
-            raise ValueError(f"AUC {self.roc_auc}, EER {self.eer} at threshold {self.eer_threshold} cannot be")
-        for target, rate in self.tar_at_fmr.items():
-            if (rate.target_fmr, rate.impostor_pairs) != (target, self.impostor_pairs):
-                raise ValueError(f"the rate at FMR {target} belongs to another target or other pairs")
-
-    @property
-    def balanced_accuracy(self) -> float | None:
-        """``(TAR + 1 - FMR) / 2``, threshold fitted on one half and scored on the other; chance is 0.5.
-
-        Balanced, because impostor pairs outnumber genuine ones so far that accepting nobody would look excellent.
-        """
-        return self.halves.value
-
-    def to_dict(self) -> dict[str, Any]:
-        """All figures, fit for JSON: no NaN, no infinity, text keys."""
-        return {
-            "genuine_pairs": self.genuine_pairs,
-            "impostor_pairs": self.impostor_pairs,
-            "roc_auc": self.roc_auc,
-            "eer": self.eer,
-            "eer_threshold": self.eer_threshold,
-            "tar_at_fmr": {f"{target:g}": rate.to_dict() for target, rate in self.tar_at_fmr.items()},
-            "balanced_accuracy": self.balanced_accuracy,
-            "halves": self.halves.to_dict(),
-        }
+__all__ = ["Rate", "Verification", "impostor_pairs_needed", "verify_comparisons", "verify_pairs"]
 
 
 def verify_pairs(
@@ -144,26 +61,77 @@ def verify_pairs(
     """
     scores = np.asarray(scores)
     _check(scores, genuine, people)
-    for target in targets:
-        if not 0 < target < 1:
-            raise UsageError(f"a target FMR lies between 0 and 1, got {target}")
-    wide = scores.astype(np.float64)
-    curve = curve_of(wide, genuine)
-    eer, eer_threshold = _equal_error(curve)
-    return Verification(
-        genuine_pairs=curve.genuine_pairs,
-        impostor_pairs=curve.impostor_pairs,
-        roc_auc=float(auc(curve.fmr, curve.tar)),
-        eer=eer,
-        eer_threshold=eer_threshold,
-        tar_at_fmr={target: _rate_at(curve, target) for target in targets},
-        halves=accuracy_on_halves(wide, genuine, people, seed),
-    )
+    if scores.dtype != np.float32:
+        scores = scores.astype(np.float64)
+    return _verify(scores, genuine, people, targets, seed, curve_of(scores, genuine))
+
+
+def verify_comparisons(
+    comparisons: Comparisons,
+    *,
+    targets: Sequence[float] = (1e-2, 1e-3),
+    seed: int = 0,
+    replicates: int = 1000,
+    fold_accuracy: FoldAccuracy | None = None,
+) -> tuple[Verification, tuple[Finding, ...]]:
+    """Every verification figure of a protocol, with 95 % intervals by person.
+
+    Args:
+        comparisons: with genuine and impostor pairs. Where a transform was fitted without each fold, the score of a
+            pair is the one under the transform of its own fold.
+        targets: false match rates, each in ``(0, 1)``.
+        seed: of halves and resampling, not negative.
+        replicates: of the resampling, at least 1.
+        fold_accuracy: of the same comparisons, by their folds.
+
+    Returns:
+        The figures, and the findings ``accuracy`` (with ``fold_accuracy``), ``roc_auc``, ``eer``, ``tar_at_fmr_…``,
+        ``balanced_accuracy`` (without), ``f1`` and ``average_precision``. See
+        :func:`facenet.evaluation.verification_findings.findings_of` for how their intervals come about.
+
+    Raises:
+        UsageError: a target outside ``(0, 1)``, a negative seed, no replicate.
+        InputError: no genuine or no impostor pair, folds that cannot be fitted on, a ``fold_accuracy`` of other folds.
+    """
+    scores, genuine = comparisons.scores, comparisons.genuine
+    people = np.stack([comparisons.owners[comparisons.first], comparisons.owners[comparisons.second]], axis=1)
+    _check(scores, genuine, None)
+    curve = curve_of(scores, genuine)
+    verification = _verify(scores, genuine, people, targets, seed, curve)
+    found = precision_recall(comparisons, seed=seed, curve=curve)
+    judged = Judged(comparisons, people, seed, replicates)
+    return verification, findings_of(judged, verification, found, fold_accuracy)
 
 
 def impostor_pairs_needed(target_fmr: float) -> int:
     """How many impostor pairs can carry a target FMR: ``3 / target`` (rule of three, 95 % confidence)."""
     return math.ceil(round(3 / target_fmr, 6))
+
+
+def _verify(
+    scores: NDArray[np.floating[Any]],
+    genuine: NDArray[np.bool_],
+    people: NDArray[Any] | None,
+    targets: Sequence[float],
+    seed: int,
+    curve: Curve,
+) -> Verification:
+    """:func:`verify_pairs` for pairs that are known to be sound, float32 or float64, and their curve."""
+    for target in targets:
+        if not 0 < target < 1:
+            raise UsageError(f"a target FMR lies between 0 and 1, got {target}")
+    if seed < 0:
+        raise UsageError(f"a seed is not negative, got {seed}")
+    eer, eer_threshold = _equal_error(curve)
+    return Verification(
+        genuine_pairs=curve.genuine_pairs,
+        impostor_pairs=curve.impostor_pairs,
+        roc_auc=_area(curve),
+        eer=eer,
+        eer_threshold=eer_threshold,
+        tar_at_fmr={target: _rate_at(curve, target) for target in targets},
+        halves=accuracy_on_halves(scores, genuine, people, seed),
+    )
 
 
 def _check(scores: NDArray[Any], genuine: NDArray[Any], people: NDArray[Any] | None) -> None:
@@ -185,6 +153,13 @@ def _check(scores: NDArray[Any], genuine: NDArray[Any], people: NDArray[Any] | N
         raise InputError(f"verification needs two people per pair, got {people.shape} for {len(scores)} pairs")
     if not np.array_equal(people[:, 0] == people[:, 1], genuine):
         raise InputError("the people of some pairs contradict whether the pair is genuine")
+
+
+def _area(curve: Curve) -> float:
+    """Area under the ROC: in whole numbers up to the last step, so that rounding never takes it above 1."""
+    matches = curve.matches
+    twice = int(np.diff(curve.false_matches) @ (matches[1:] + matches[:-1]))
+    return twice / (2 * curve.genuine_pairs * curve.impostor_pairs)
 
 
 def _equal_error(curve: Curve) -> tuple[float, float]:

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from facenet.errors import InputError
-from facenet.evaluation.bootstrap import interval_of, resample_people, settle
+from facenet.evaluation.bootstrap import resample_people, settle
 from facenet.evaluation.calibration import calibrate_fmr_pairs, calibrate_fpir
+from facenet.evaluation.intervals import interval_of
 from facenet.evaluation.rates import (
     chance_of_any,
     errors_allowed,
