@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from sklearn.metrics import confusion_matrix, f1_score, recall_score
 
 from facenet.errors import InputError
 from facenet.evaluation.identification import RankRate, rank_rate
+from facenet.evaluation.rates import SMALLEST_STEP
+from facenet.evaluation.reliability import softmax
 
 
 @dataclass(frozen=True)
@@ -37,44 +40,63 @@ class Confusion:
 
 @dataclass(frozen=True, eq=False)
 class Classification:
-    """What :func:`classify` found. ``c`` is the number of people the head knows.
+    """What :func:`classify` found, picture by picture. ``c`` is the number of people the head knows.
 
     Attributes:
         people: names, ``c`` of them.
-        confusion: ``(c, c)`` int64, row: who it is, column: who the head says it is.
-        balanced_accuracy: mean over people of the share of their pictures that is right; chance is 1 / people_seen.
-        macro_f1: mean over people of the F1 score, in ``[0, 1]``.
-        top5: how often the right person is among the first five.
+        labels: ``(n,)`` int32 in ``[0, c)``, who is on each picture; at least one picture.
+        decided: ``(n,)`` int32 in ``[0, c)``, who the head says it is.
+        ranks: ``(n,)`` int32 in ``[1, c]``, at which place of the head's list the right person stands; 1 exactly where
+            the decision is right.
+        confidences: ``(n,)`` float32 in ``[0, 1]``, probability the head gives to its decision.
 
-    Both means run over the people who have pictures here. A picture wrongly given to somebody without pictures
-    counts against the person who is on it.
+    Means over people run over those who have pictures here. A picture wrongly given to somebody without pictures counts
+    against the person who is on it.
     """
 
     people: tuple[str, ...]
-    confusion: NDArray[np.int64]
-    balanced_accuracy: float
-    macro_f1: float
-    top5: RankRate
+    labels: NDArray[np.int32]
+    decided: NDArray[np.int32]
+    ranks: NDArray[np.int32]
+    confidences: NDArray[np.float32]
 
     def __post_init__(self) -> None:
-        if self.confusion.shape != (len(self.people), len(self.people)) or self.confusion.dtype != np.int64:
-            raise ValueError(f"{len(self.people)} people and a confusion matrix {self.confusion.shape} do not fit")
-        if self.pictures < 1 or self.confusion.min() < 0:
-            raise ValueError("a confusion matrix holds counts, and at least one picture")
-        if not (0 <= self.balanced_accuracy <= 1 and 0 <= self.macro_f1 <= 1):
-            raise ValueError(f"balanced accuracy {self.balanced_accuracy} and F1 {self.macro_f1} leave [0, 1]")
-        if self.top5.value is not None and self.top5.value < self.accuracy:
-            raise ValueError(f"top-5 {self.top5.value} is below accuracy {self.accuracy}")
+        columns: tuple[NDArray[Any], ...] = (self.labels, self.decided, self.ranks)
+        if any(column.shape != self.labels.shape or column.dtype != np.int32 for column in columns):
+            raise ValueError("every picture needs a label, a decision and a rank, as int32")
+        if self.labels.ndim != 1 or self.pictures < 1 or self.confidences.shape != self.labels.shape:
+            raise ValueError("a classification is of at least one picture, with one confidence each")
+        if any(column.min() < 0 or column.max() >= len(self.people) for column in (self.labels, self.decided)):
+            raise ValueError(f"labels and decisions name others than the {len(self.people)} people there are")
+        if self.ranks.min() < 1 or self.ranks.max() > len(self.people):
+            raise ValueError(f"ranks leave 1 to {len(self.people)}")
+        if not np.array_equal(self.ranks == 1, self.correct):
+            raise ValueError("the right person is first exactly where the decision is right")
+        # Written so that NaN is refused.
+        if not ((self.confidences >= 0) & (self.confidences <= 1)).all():
+            raise ValueError("confidences are probabilities")
 
     @property
     def pictures(self) -> int:
         """Number of pictures classified."""
-        return int(self.confusion.sum())
+        return len(self.labels)
+
+    @property
+    def correct(self) -> NDArray[np.bool_]:
+        """``(n,)`` bool: which decisions are right."""
+        right: NDArray[np.bool_] = self.labels == self.decided
+        return right
+
+    @cached_property
+    def confusion(self) -> NDArray[np.int64]:
+        """``(c, c)`` int64, row: who it is, column: who the head says it is."""
+        table: NDArray[np.int64] = confusion_matrix(self.labels, self.decided, labels=np.arange(len(self.people)))
+        return table.astype(np.int64)
 
     @property
     def pictures_per_person(self) -> NDArray[np.int64]:
-        """``(c,)`` number of pictures of each person."""
-        return self.confusion.sum(axis=1)
+        """``(c,)`` int64, number of pictures of each person."""
+        return np.bincount(self.labels, minlength=len(self.people)).astype(np.int64)
 
     @property
     def people_seen(self) -> int:
@@ -84,24 +106,49 @@ class Classification:
     @property
     def accuracy(self) -> float:
         """Share of the pictures that is right."""
-        return int(self.confusion.trace()) / self.pictures
+        return int(np.count_nonzero(self.correct)) / self.pictures
 
     @property
     def majority_accuracy(self) -> float:
         """The accuracy of always naming the person with the most pictures: what ``accuracy`` has to beat."""
         return int(self.pictures_per_person.max()) / self.pictures
 
+    @cached_property
+    def balanced_accuracy(self) -> float:
+        """Mean over people of the share of their pictures that is right; chance is 1 / people_seen."""
+        return float(recall_score(self.labels, self.decided, **self._over("macro")))
+
+    @cached_property
+    def macro_f1(self) -> float:
+        """Mean over people of the F1 score, in ``[0, 1]``."""
+        return float(f1_score(self.labels, self.decided, **self._over("macro")))
+
+    @cached_property
+    def weighted_f1(self) -> float:
+        """Mean over people of the F1 score, each counting by their pictures, in ``[0, 1]``."""
+        return float(f1_score(self.labels, self.decided, **self._over("weighted")))
+
+    def _over(self, average: str) -> dict[str, Any]:
+        return {"labels": np.unique(self.labels), "average": average, "zero_division": 0}
+
+    def top(self, k: int) -> RankRate:
+        """How often the right person is among the first ``k``, at least 1."""
+        return rank_rate(self.ranks, len(self.people), k)
+
+    @property
+    def top5(self) -> RankRate:
+        """How often the right person is among the first five."""
+        return self.top(5)
+
     def most_confused(self, k: int) -> list[Confusion]:
         """The ``k`` most frequent mistakes (fewer if there are fewer), most pictures first, then by place of name."""
-        rows, columns = np.nonzero(self.confusion)
-        wrong = rows != columns
-        rows, columns = rows[wrong], columns[wrong]
-        counts = self.confusion[rows, columns]
+        wrong = ~self.correct
+        mistakes, counts = np.unique(np.column_stack([self.labels, self.decided])[wrong], axis=0, return_counts=True)
         worst = np.argsort(-counts, kind="stable")[:k]
         totals = self.pictures_per_person
         return [
-            Confusion(self.people[row], self.people[column], int(count), float(count / totals[row]))
-            for row, column, count in zip(rows[worst], columns[worst], counts[worst], strict=True)
+            Confusion(self.people[person], self.people[other], int(count), float(count / totals[person]))
+            for (person, other), count in zip(mistakes[worst], counts[worst], strict=True)
         ]
 
     def to_dict(self) -> dict[str, Any]:
@@ -114,6 +161,7 @@ class Classification:
             "top5": self.top5.to_dict(),
             "balanced_accuracy": self.balanced_accuracy,
             "macro_f1": self.macro_f1,
+            "weighted_f1": self.weighted_f1,
             "people": list(self.people),
             "pictures_per_person": self.pictures_per_person.tolist(),
             "confusion": self.confusion.tolist(),
@@ -121,32 +169,41 @@ class Classification:
 
 
 def classify(
-    scores: NDArray[np.floating[Any]], labels: NDArray[np.integer[Any]], people: Sequence[str]
+    scores: NDArray[np.floating[Any]],
+    labels: NDArray[np.integer[Any]],
+    people: Sequence[str],
+    *,
+    probabilities: bool = False,
 ) -> Classification:
     """Score the decisions of a classification head.
 
     The decision is the person with the highest score; of people with equal scores, which only a degenerate head
-    gives, the one named first comes first, in the decision and in the top five alike.
+    gives, the one named first comes first, in the decision and in its list alike.
 
     Args:
-        scores: ``(n, c)`` finite logits or probabilities.
+        scores: ``(n, c)`` finite logits, or probabilities.
         labels: ``(n,)`` in ``[0, c)``, column of the right person.
         people: ``c`` names, at least 2.
+        probabilities: the scores are probabilities, and the highest is the confidence as it is; else it is that of the
+            softmax of the logits.
 
     Raises:
-        InputError: no picture, scores that are NaN or infinite, a label out of range, shapes that do not match,
-            fewer than two people.
+        InputError: no picture, scores that are NaN or infinite, probabilities outside ``[0, 1]``, a label out of range,
+            shapes that do not match, fewer than two people.
     """
     scores, labels = np.asarray(scores), np.asarray(labels)
     _check(scores, labels, people)
     decided = scores.argmax(axis=1)
-    seen = np.unique(labels)
+    shares = scores if probabilities else softmax(scores)
+    confidences = np.take_along_axis(shares, decided[:, np.newaxis], axis=1)[:, 0]
+    if confidences.min() < 0 or confidences.max() > 1 + SMALLEST_STEP:
+        raise InputError("the scores are no probabilities: some decision has less than 0 or more than 1")
     return Classification(
         people=tuple(people),
-        confusion=confusion_matrix(labels, decided, labels=np.arange(len(people))).astype(np.int64),
-        balanced_accuracy=float(recall_score(labels, decided, labels=seen, average="macro", zero_division=0)),
-        macro_f1=float(f1_score(labels, decided, labels=seen, average="macro", zero_division=0)),
-        top5=rank_rate(_ranks(scores, labels), len(people), 5),
+        labels=labels.astype(np.int32),
+        decided=decided.astype(np.int32),
+        ranks=_ranks(scores, labels),
+        confidences=np.minimum(confidences, 1).astype(np.float32),
     )
 
 
@@ -164,9 +221,9 @@ def _check(scores: NDArray[Any], labels: NDArray[Any], people: Sequence[str]) ->
         raise InputError(f"labels must be whole numbers from 0 to {len(people) - 1}")
 
 
-def _ranks(scores: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.int64]:
+def _ranks(scores: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.int32]:
     """Rank of the right person in each row; rank 1 where the decision is right."""
     own = np.take_along_axis(scores, labels[:, np.newaxis], axis=1)
     earlier = np.arange(scores.shape[1]) < labels[:, np.newaxis]
     ahead = (scores > own) | ((scores == own) & earlier)
-    return 1 + np.count_nonzero(ahead, axis=1).astype(np.int64)
+    return 1 + np.count_nonzero(ahead, axis=1).astype(np.int32)

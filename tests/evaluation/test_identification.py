@@ -16,7 +16,15 @@ from torch import Tensor
 
 from facenet import geometry
 from facenet.errors import InputError, UsageError
-from facenet.evaluation.identification import Identification, RankRate, identify, rank_rate
+from facenet.evaluation.identification import (
+    Identification,
+    RankRate,
+    cmc,
+    identification_findings,
+    identify,
+    rank_rate,
+)
+from facenet.evaluation.searching import search_people
 
 # Small whole numbers: many rows point exactly the same way, so ties between people are the rule.
 row = st.lists(st.integers(-2, 2), min_size=3, max_size=3).filter(any)
@@ -129,6 +137,73 @@ def test_rank_that_cannot_be_missed_is_not_given() -> None:
     assert rates[9].value is None
 
 
+def test_cmc_of_searches_is_that_of_the_identification() -> None:
+    generator = torch.Generator().manual_seed(0)
+    enrolled = geometry.normalise(torch.randn(40, 8, generator=generator))
+    probes = geometry.normalise(torch.randn(120, 8, generator=generator) + enrolled.repeat(3, 1))
+    people, enrolled_people = np.tile(np.arange(40), 3), np.arange(40)
+    identified = identify(probes, people, enrolled, enrolled_people)
+    searches = search_people(probes, people, enrolled, enrolled_people)
+    assert cmc(searches).tolist() == identified.cmc.tolist()
+    findings = identification_findings(searches, ranks=(1, 5, 40), replicates=200)
+    assert [finding.key for finding in findings] == ["rank_1", "rank_5", "rank_40"]
+    assert [finding.value for finding in findings[:2]] == [rate.value for rate in identified.rank_rates.values()]
+    assert [finding.chance for finding in findings] == [1 / 40, 5 / 40, 1.0]
+    assert findings[0].basis == "120 searches by 40 of 40 people enrolled"
+    assert findings[0].interval is not None and findings[0].value is not None
+    assert findings[0].interval[0] < findings[0].value < findings[0].interval[1]
+    assert findings[0].interval_kind == "bootstrap by person"
+    assert (findings[2].value, findings[2].reason) == (None, "rank 40 among 40 people cannot be missed")
+
+
+def test_interval_of_a_known_error_rate_is_by_person() -> None:
+    # Of 100 people 20 are taken for another, in each of their 5 searches: binomial over people, not over searches.
+    shown = np.where(np.arange(100) < 20, (np.arange(100) + 1) % 100, np.arange(100))
+    people = np.repeat(np.arange(100), 5)
+    searches = search_people(torch.eye(100)[torch.from_numpy(shown[people])], people, torch.eye(100), np.arange(100))
+    finding = identification_findings(searches, ranks=(1,), replicates=500)[0]
+    assert finding.value == pytest.approx(0.8)
+    assert finding.interval is not None
+    assert finding.interval[1] - finding.interval[0] == pytest.approx(2 * 1.96 * 0.04, rel=0.2)
+    again = identification_findings(searches, ranks=(1,), replicates=500)[0]
+    assert again == finding
+
+
+def test_no_error_is_told_by_the_rule_of_three() -> None:
+    people = np.repeat(np.arange(10), 3)
+    searches = search_people(torch.eye(10)[torch.from_numpy(people)], people, torch.eye(10), np.arange(10))
+    finding = identification_findings(searches, ranks=(1,))[0]
+    assert (finding.value, finding.interval, finding.interval_kind) == (1.0, (0.9, 1.0), "rule of three")
+    constant = search_people(torch.ones(30, 1), people, torch.ones(10, 1), np.arange(10))
+    finding = identification_findings(constant, ranks=(1,))[0]
+    assert (finding.value, finding.interval) == (0.0, (0.0, 0.1))
+
+
+def test_two_people_have_no_interval() -> None:
+    searches = search_people(torch.eye(3)[:2], np.arange(2), torch.eye(3), np.arange(3))
+    finding = identification_findings(searches, ranks=(1,))[0]
+    assert (finding.value, finding.interval, finding.interval_kind) == (1.0, None, "")
+    assert finding.basis.endswith("too few people for an interval")
+
+
+def test_findings_refuse_what_cannot_be_asked() -> None:
+    only_strangers = search_people(
+        torch.eye(3)[:0],
+        np.arange(0),
+        torch.eye(3),
+        np.arange(3),
+        strangers=torch.eye(3),
+        stranger_people=np.arange(3, 6),
+    )
+    assert all(finding.value is None for finding in identification_findings(only_strangers, replicates=10))
+    with pytest.raises(InputError, match="a CMC needs searches"):
+        cmc(only_strangers)
+    with pytest.raises(UsageError, match="ranks start at 1"):
+        identification_findings(only_strangers, ranks=(0,))
+    with pytest.raises(UsageError, match="target FPIR"):
+        identification_findings(only_strangers, targets=(1.0,))
+
+
 def test_half_precision_is_accepted() -> None:
     names = np.arange(3)
     eye = torch.eye(3, dtype=torch.bfloat16)
@@ -158,7 +233,7 @@ def test_bad_input_is_refused() -> None:
         identify(eye, names, eye * 0.5, names)
     with pytest.raises(InputError, match="one row and one label"):
         identify(eye, names[:2], eye, names)
-    with pytest.raises(InputError, match="one row and one label"):
+    with pytest.raises(InputError, match="the set of probes is empty"):
         identify(eye[:0], names[:0], eye, names)
     with pytest.raises(InputError, match="dimensions"):
         identify(torch.eye(4)[:3], names, eye, names)
