@@ -8,8 +8,8 @@ person is ``name/name_000i.jpg`` below the root, or if that is not there, the sa
 **CSV**, UTF-8, with a header: ``a,b,same`` or ``a,b,same,fold``. ``a`` and ``b`` are paths relative to the root,
 ``same`` is 1 or 0 (or true or false), ``fold`` a whole number.
 
-Nothing is passed over: a line that cannot be read, and a picture that is not there, end the reading. A pair left out
-in silence would shift the folds and change the figure.
+Nothing is passed over: a line that cannot be read ends the reading, and so does a picture that is not there, unless it
+is asked for as a failure. A pair left out in silence would shift the folds and change the figure.
 """
 
 from __future__ import annotations
@@ -17,20 +17,24 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from facenet.errors import InputError, MissingError, printable
+from facenet.errors import InputError, MissingError, UsageError, printable
 from facenet.images import SUFFIXES
 
-_NAMED = 3
+Missing = Literal["refuse", "as-failure"]
+"""What becomes of pictures that are not there: ``refuse``: all are listed and nothing is done; ``as-failure``: every
+comparison with them counts as wrong."""
+
+_LISTED = 50
 _MOST_BYTES = 256 * 1024 * 1024
 _TRUTH = {"1": True, "true": True, "0": False, "false": False}
 _LFW_HEADER = re.compile(r"(?:(?P<folds>[0-9]{1,9})\s+)?(?P<pairs>[0-9]{1,9})\s*")
@@ -69,18 +73,23 @@ class PairList:
         return len(self.first)
 
 
-def read_pair_list(file: Path, *, root: Path | None = None) -> PairList:
+def read_pair_list(file: Path, *, root: Path | None = None, missing: Missing = "refuse") -> PairList:
     """Read a file of pairs. Which format it has is told from its first line.
 
     Args:
         file: in either format, see the head of this module.
         root: the folder below which the pictures lie; without it, the folder of ``file``. No path in ``file`` may be
             absolute or lead upwards out of it.
+        missing: ``as-failure`` keeps pictures that are not there among ``paths``; an LFW file's end in ``.jpg`` then.
 
     Raises:
-        MissingError: there is no such file, or pictures are not there (all are counted, the first few named).
+        MissingError: there is no such file, or pictures are not there and ``missing`` is ``refuse`` (see
+            :func:`listed`).
+        UsageError: ``missing`` is neither.
         InputError: a line cannot be understood or contradicts others (with its number), or there is no pair at all.
     """
+    if missing not in get_args(Missing):
+        raise UsageError(f"missing is {' or '.join(get_args(Missing))}, not {printable(missing)}")
     text = _read(file)
     lfw = _LFW_HEADER.fullmatch(text.partition("\n")[0].rstrip("\r"))
     where = file.parent if root is None else root
@@ -100,8 +109,15 @@ def read_pair_list(file: Path, *, root: Path | None = None) -> PairList:
     for wrong in np.flatnonzero((people[first] == people[second]) != same)[:1]:
         raise _malformed(file, rows[wrong].line, "tells two pictures apart that other lines, or names, call one person")
     paths = tuple(str(where / path) for path in index)
-    _require_pictures(paths)
+    if missing == "refuse":
+        _require_pictures(paths)
     return PairList(paths, people, first, second, same, np.array([row.fold for row in rows], dtype=np.int64))
+
+
+def listed(names: Sequence[object]) -> str:
+    """Names for the end of a message, each on a line of its own: the first 50, and how many more there are."""
+    more = [f"and {len(names) - _LISTED:,} more"] if len(names) > _LISTED else []
+    return "".join(f"\n  {printable(name)}" for name in [*names[:_LISTED], *more])
 
 
 class _Row(NamedTuple):
@@ -224,6 +240,4 @@ def _linked(
 def _require_pictures(paths: tuple[str, ...]) -> None:
     missing = [path for path in paths if not Path(path).is_file()]
     if missing:
-        named = ", ".join(printable(path) for path in missing[:_NAMED])
-        more = " and others" if len(missing) > _NAMED else ""
-        raise MissingError(f"{len(missing):,} of {len(paths):,} pictures are not there: {named}{more}")
+        raise MissingError(f"{len(missing):,} of {len(paths):,} pictures are not there:{listed(missing)}")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sized
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from torch import Tensor
@@ -34,12 +35,23 @@ class PhotoFace:
         face: ``uint8 (3, h, w)``, what the network saw.
         quality: of it.
         embedding: ``float32 (d,)``, length 1.
+        mirrored: the same of the face mirrored left to right, where it was asked for.
+        guessed: nobody found it: it is the middle of the photo, see :func:`facenet.evaluation.cuts.middle_face`.
     """
 
     found: FoundFace | None
     face: Tensor
     quality: Quality
     embedding: np.ndarray
+    mirrored: np.ndarray | None = None
+    guessed: bool = False
+
+
+class _Row(NamedTuple):
+    """What the network says of one face."""
+
+    embedding: np.ndarray
+    mirrored: np.ndarray | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +84,8 @@ def read_photos(
     aligned: bool = False,
     policy: Policy = Policy.ALL,
     batch_size: int = _AT_ONCE,
+    mirrored: bool = False,
+    middle: bool = False,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> Generator[Photo, None, None]:
     """Find, choose, cut and embed the faces of photos, many at a time, while the next are being read.
@@ -86,6 +100,8 @@ def read_photos(
             So is every picture under a contract without a detector.
         policy: which of the faces found in a photo are embedded.
         batch_size: faces embedded at a time, across photos.
+        mirrored: each face is embedded mirrored as well, which makes the network work twice.
+        middle: a photo without a face is answered with its middle instead.
         progress: called with (photos done, photos in all or None if ``paths`` has no length) before each is handed
             out.
 
@@ -103,9 +119,8 @@ def read_photos(
     elif detector is None:
         detector = Detector(device=embedder.trunk.device.type)
     total = len(paths) if isinstance(paths, Sized) else None
-    photos = _embed_photos(
-        cut_photos(paths, embedder.preprocessing, detector, policy=policy), embedder.trunk, batch_size
-    )
+    cut = cut_photos(paths, embedder.preprocessing, detector, policy=policy, middle=middle)
+    photos = _embed_photos(cut, embedder.trunk, batch_size, mirrored)
     return photos if progress is None else _reported(photos, progress, total)
 
 
@@ -121,44 +136,48 @@ def read_image(
         detector: who finds faces; None: the picture is a face as it is.
     """
     cut = cut_window([Picture(Path(name), "", image)], embedder.preprocessing, detector, policy=policy)
-    (photo,) = _embed_photos(cut, embedder.trunk, _AT_ONCE)
+    (photo,) = _embed_photos(cut, embedder.trunk, _AT_ONCE, mirrored=False)
     return photo
 
 
 def _embed_photos(
-    photos: Generator[CutPhoto, None, None], trunk: InferenceTrunk, batch_size: int
+    photos: Generator[CutPhoto, None, None], trunk: InferenceTrunk, batch_size: int, mirrored: bool
 ) -> Generator[Photo, None, None]:
     """Embed faces in full batches, and hand each photo out once all of its faces are embedded."""
     waiting: deque[CutPhoto] = deque()
     faces: deque[Tensor] = deque()
-    rows: deque[np.ndarray] = deque()
+    rows: deque[_Row] = deque()
     with closing(photos):
         for photo in photos:
             waiting.append(photo)
             faces.extend(cut.face for cut in photo.faces)
             # Photos without faces fill no batch: with so many waiting, what there is must do.
             while len(faces) >= batch_size or (faces and len(waiting) >= batch_size):
-                rows.extend(_embed(faces, trunk, batch_size))
+                rows.extend(_embed(faces, trunk, batch_size, mirrored))
             yield from _complete(waiting, rows)
-        rows.extend(_embed(faces, trunk, batch_size))
+        rows.extend(_embed(faces, trunk, batch_size, mirrored))
         yield from _complete(waiting, rows)
 
 
-def _embed(faces: deque[Tensor], trunk: InferenceTrunk, batch_size: int) -> np.ndarray:
-    """Take at most ``batch_size`` faces away and embed them: ``float32 (n, d)``."""
+def _embed(faces: deque[Tensor], trunk: InferenceTrunk, batch_size: int, mirrored: bool) -> list[_Row]:
+    """Take at most ``batch_size`` faces away and embed them."""
     batch = [faces.popleft() for _ in range(min(batch_size, len(faces)))]
     if not batch:
-        return np.empty((0, trunk.embedding_size), dtype=np.float32)
-    embeddings: np.ndarray = trunk(stack_faces(batch)).cpu().numpy()
-    return embeddings
+        return []
+    stacked = stack_faces(batch)
+    # Each row copied, for a view of it would keep its whole batch in memory.
+    embeddings = [row.copy() for row in trunk(stacked).cpu().numpy()]
+    if not mirrored:
+        return [_Row(embedding, None) for embedding in embeddings]
+    others = trunk(stacked.flip(-1)).cpu().numpy()
+    return [_Row(embedding, other.copy()) for embedding, other in zip(embeddings, others, strict=True)]
 
 
-def _complete(waiting: deque[CutPhoto], rows: deque[np.ndarray]) -> Iterator[Photo]:
+def _complete(waiting: deque[CutPhoto], rows: deque[_Row]) -> Iterator[Photo]:
     """Take the photos away whose embeddings are all there, and these with them."""
     while waiting and len(waiting[0].faces) <= len(rows):
         photo = waiting.popleft()
-        # Copied, for a view of one row would keep its whole batch in memory.
-        faces = tuple(PhotoFace(cut.found, cut.face, cut.quality, rows.popleft().copy()) for cut in photo.faces)
+        faces = tuple(PhotoFace(cut.found, cut.face, cut.quality, *rows.popleft(), cut.guessed) for cut in photo.faces)
         yield Photo(photo.path, photo.content, photo.size, photo.found, faces, photo.problem)
 
 

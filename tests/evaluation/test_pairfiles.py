@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from facenet.errors import InputError, MissingError
-from facenet.evaluation.pairfiles import PairList, read_pair_list
+from facenet.errors import InputError, MissingError, UsageError
+from facenet.evaluation.pairfiles import PairList, listed, read_pair_list
 
 SHARED = Path(os.environ.get("FACENET_SHARED", Path(__file__).resolve().parents[3] / "shared"))
 
@@ -174,12 +174,43 @@ def test_malformed_files_name_the_line(write: Writer, pictures: Path, text: str 
     assert "\n" not in str(refusal.value)
 
 
-def test_missing_pictures_are_counted_and_the_first_named(write: Writer, pictures: Path) -> None:
-    for name in ("Ada", "Bo"):
-        for number in (1, 2):
-            (pictures / name / f"{name}_{number:04d}.jpg").unlink()
-    with pytest.raises(MissingError, match=r"4 of 6 pictures are not there: .*Ada_0001\.jpg, .*, .* and others"):
+def test_missing_pictures_are_all_listed(write: Writer, pictures: Path) -> None:
+    gone = [pictures / name / f"{name}_{number:04d}.jpg" for name in ("Ada", "Bo") for number in (1, 2)]
+    for file in gone:
+        file.unlink()
+    with pytest.raises(MissingError, match=r"^4 of 6 pictures are not there:\n") as refusal:
         read_pair_list(write(LFW), root=pictures)
+    assert str(refusal.value).split("\n  ")[1:] == [str(file) for file in gone]
+
+
+def test_of_many_missing_pictures_fifty_are_named_and_the_rest_counted(write: Writer, pictures: Path) -> None:
+    lines = [f"x/{number}.jpg,Ada/Ada_0001.jpg,0" for number in range(1053)]
+    with pytest.raises(MissingError, match=r"1,053 of 1,054") as refusal:
+        read_pair_list(write("a,b,same\n" + "\n".join(lines)), root=pictures)
+    named = str(refusal.value).split("\n  ")[1:]
+    assert named == [*(str(pictures / f"x/{number}.jpg") for number in range(50)), "and 1,003 more"]
+
+
+def test_a_name_that_spans_lines_is_one_line_of_the_list() -> None:
+    assert listed(["a\nb\x1b", "c"]) == "\n  a\\nb\\x1b\n  c"
+    assert listed([]) == ""
+
+
+def test_missing_pictures_are_kept_as_failures_and_no_fold_shifts(write: Writer, pictures: Path) -> None:
+    whole = read_pair_list(write(LFW), root=pictures)
+    (pictures / "Ada" / "Ada_0002.jpg").unlink()
+    (pictures / "Bo" / "Bo_0001.jpg").unlink()
+    kept = read_pair_list(write(LFW), root=pictures, missing="as-failure")
+    assert shown(kept, pictures) == shown(whole, pictures)
+    assert kept.paths == whole.paths and kept.people.tolist() == whole.people.tolist()
+    with pytest.raises(MissingError):
+        read_pair_list(write(LFW), root=pictures, missing="refuse")
+
+
+@pytest.mark.parametrize("missing", ["", "as_failure", "ignore"])
+def test_an_unknown_way_to_deal_with_missing_pictures(write: Writer, pictures: Path, missing: str) -> None:
+    with pytest.raises(UsageError, match="missing is refuse or as-failure"):
+        read_pair_list(write(LFW), root=pictures, missing=missing)  # type: ignore[arg-type]
 
 
 def test_no_file_or_a_folder(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from facenet.detection.faces import FoundFace, Policy
 from facenet.detection.quality import measure_quality
 from facenet.errors import UsageError
 from facenet.evaluation import reading
+from facenet.evaluation.cuts import middle_face
 from facenet.evaluation.embedder import Embedder
 from facenet.evaluation.photos import Photo, read_photos
 from facenet.evaluation.reading import Picture, read_windows
@@ -200,6 +201,56 @@ def test_a_contract_without_a_detector_uses_pictures_whole(tmp_path: Path) -> No
     (face,) = photo.faces
     assert face.found is None
     np.testing.assert_allclose(face.embedding, embedder.trunk(embedder.preprocessing.load(path)[None])[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("batch_size", [1, 8, 1000])
+def test_mirrored_faces_are_embedded_beside_the_others(tmp_path: Path, embedder: Embedder, batch_size: int) -> None:
+    paths = many(tmp_path, 30)
+    plain, photos = read(paths, embedder), read(paths, embedder, mirrored=True, batch_size=batch_size)
+    assert all(face.mirrored is None for photo in plain for face in photo.faces)
+    seen = 0
+    for before, photo in zip(plain, photos, strict=True):
+        for one, face in zip(before.faces, photo.faces, strict=True):
+            assert face.mirrored is not None and face.mirrored.dtype == np.float32
+            turned = torch.from_numpy(np.ascontiguousarray(face.face.numpy()[:, :, ::-1]))
+            np.testing.assert_allclose(face.mirrored, embedder.trunk(turned[None])[0], atol=1e-5)
+            np.testing.assert_allclose(face.embedding, one.embedding, atol=1e-5)
+            assert not np.allclose(face.embedding, face.mirrored, atol=1e-3)
+            seen += 1
+    assert seen > 30
+
+
+@pytest.mark.parametrize(("crop", "policy"), [("five-point", Policy.ALL), ("margin-4", Policy.CENTRAL)])
+def test_the_middle_stands_for_a_face_only_where_there_is_none(tmp_path: Path, crop: str, policy: Policy) -> None:
+    embedder = toy_embedder(crop)
+    face, none, broken = (tmp_path / f"{name}.png" for name in ("face", "none", "broken"))
+    save(face, paint(100, 160, (10, 10, 60, 60)))
+    save(none, paint(100, 160, seed=4))
+    broken.write_bytes(b"no picture")
+    first, second, third = read([face, none, broken], embedder, middle=True, policy=policy)
+    assert [f.guessed for f in first.faces] == [False] and first.faces[0].found == first.found[0]
+    assert second.found == () and third.faces == () and third.problem
+    (guess,) = second.faces
+    assert guess.guessed and guess.found == middle_face(100, 160)
+    assert torch.equal(guess.face, cut_face(load_image(none), middle_face(100, 160), embedder.preprocessing))
+    assert guess.quality.score == 0
+    assert read([none], embedder, policy=policy)[0].faces == ()
+
+
+@pytest.mark.parametrize("size", [(250, 250), (400, 100), (3, 900), (1, 1)])
+def test_the_middle_lies_in_the_middle_whatever_the_photo(size: tuple[int, int]) -> None:
+    face = middle_face(*size)
+    left, top, right, bottom = face.box
+    height, width = size
+    assert (left + right, top + bottom) == pytest.approx((width, height))
+    assert 0 <= bottom - top - 0.5 * min(size) <= 2 and 0 <= right - left - 0.37 * min(size) <= 2
+    points = np.array(face.landmarks)
+    assert points.shape == (5, 2) and face.probability == 0
+    assert (points > (left, top)).all() and (points < (right, bottom)).all()
+    one, other, nose, corner, other_corner = points
+    assert one[0] < nose[0] < other[0] and one[1] == other[1] < nose[1] < corner[1] == other_corner[1]
+    for preprocessing in (toy_embedder("five-point").preprocessing, toy_embedder("margin-4").preprocessing):
+        assert cut_face(np.zeros((*size, 3), dtype=np.uint8), face, preprocessing).shape == (3, 32, 32)
 
 
 def test_progress(tmp_path: Path, embedder: Embedder) -> None:
