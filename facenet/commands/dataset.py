@@ -1,4 +1,4 @@
-"""``dataset audit|align|draw``: what is in a folder of people, faces cut out of it, and sample people."""
+"""``dataset audit|align|draw|pairs``: what is in a folder of people, faces cut out of it, sample people, pairs."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facenet.commands.common import add_common_flags, emit_json, note, print_table
+from facenet.commands.dataset_pairs import add_pairs
 from facenet.errors import printable
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _USELESS = 3
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the ``dataset`` parser with its verbs."""
-    dataset = subparsers.add_parser("dataset", help="folders of people: audit them, cut faces out, draw samples")
+    dataset = subparsers.add_parser("dataset", help="folders of people: audit them, cut faces out, make pairs, draw")
     verbs = dataset.add_subparsers(metavar="VERB", required=True)
     audit = verbs.add_parser("audit", help="count people and pictures; find bad files, copies, look-alikes")
     audit.add_argument("folder", type=Path, metavar="DIR", help="one folder per person, at any depth")
@@ -34,9 +35,10 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     draw.add_argument("--pictures", type=_positive, default=10, metavar="N", help="of each (default: 10)")
     draw.add_argument("--seed", type=int, default=0, metavar="S", help="other people for another seed (default: 0)")
     draw.add_argument("--size", type=_positive, default=160, metavar="PX", help="side in pixels (default: 160)")
-    for parser, handler in ((audit, "run_audit"), (align, "run_align"), (draw, "run_draw")):
+    handlers = ((audit, "dataset:run_audit"), (align, "dataset:run_align"), (draw, "dataset:run_draw"))
+    for parser, handler in (*handlers, (add_pairs(verbs), "dataset_pairs:run_pairs")):
         add_common_flags(parser)
-        parser.set_defaults(handler=f"facenet.commands.dataset:{handler}")
+        parser.set_defaults(handler=f"facenet.commands.{handler}")
 
 
 def _add_align(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
