@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facenet.errors import InputError, MissingError, UsageError, printable
+from facenet.evaluation.listfiles import malformed
 
 NOT_GIVEN = "(not given)"
 """The group of samples whose value is not known."""
@@ -126,19 +127,19 @@ def _table(file: Path) -> tuple[Literal["person", "image"], list[str], dict[str,
     of = header[0].strip().lower() if header else ""
     names = [name.strip() for name in header[1:]]
     if of not in ("person", "image") or not names or "" in names:
-        raise _malformed(file, 1, "expected the header `person,ATTRIBUTE` or `image,ATTRIBUTE`, with more if need be")
+        raise malformed(file, 1, "expected the header `person,ATTRIBUTE` or `image,ATTRIBUTE`, with more if need be")
     if len(set(names)) < len(names):
-        raise _malformed(file, 1, "two columns have the same name")
+        raise malformed(file, 1, "two columns have the same name")
     values: dict[str, tuple[str, ...]] = {}
     for line, cells in rows:
         if len(cells) != len(header):
-            raise _malformed(file, line, f"has {len(cells)} columns instead of {len(header)}")
+            raise malformed(file, line, f"has {len(cells)} columns instead of {len(header)}")
         name = _spelling(cells[0]) if of == "image" else cells[0]
         if not name:
-            raise _malformed(file, line, f"names no {of}")
+            raise malformed(file, line, f"names no {of}")
         found = tuple(cell.strip() for cell in cells[1:])
         if values.setdefault(name, found) != found:
-            raise _malformed(file, line, f"gives {printable(name)} other values than a line before")
+            raise malformed(file, line, f"gives {printable(name)} other values than a line before")
     return ("person" if of == "person" else "image"), names, values
 
 
@@ -150,7 +151,7 @@ def _rows(file: Path) -> Iterator[tuple[int, list[str]]]:
             if cells:
                 yield reader.line_num, cells
     except csv.Error as error:
-        raise _malformed(file, reader.line_num, f"is no CSV: {error}") from error
+        raise malformed(file, reader.line_num, f"is no CSV: {error}") from error
 
 
 def _read(file: Path) -> str:
@@ -165,11 +166,7 @@ def _read(file: Path) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise _malformed(file, data.count(b"\n", 0, error.start) + 1, "is not UTF-8 text") from error
-
-
-def _malformed(file: Path, line: int, what: str) -> InputError:
-    return InputError(f"{printable(file)}, line {line}: {what}")
+        raise malformed(file, data.count(b"\n", 0, error.start) + 1, "is not UTF-8 text") from error
 
 
 def _spelling(path: str) -> str:

@@ -28,6 +28,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from facenet.errors import InputError, MissingError, UsageError, printable
+from facenet.evaluation.listfiles import malformed, path_below
 from facenet.images import SUFFIXES
 
 Missing = Literal["refuse", "as-failure"]
@@ -104,10 +105,10 @@ def read_pair_list(file: Path, *, root: Path | None = None, missing: Missing = "
     second = np.array([index[row.b] for row in rows], dtype=np.int64)
     same = np.array([row.same for row in rows], dtype=np.bool_)
     for wrong in np.flatnonzero(first == second)[:1]:
-        raise _malformed(file, rows[wrong].line, "compares a picture with itself")
+        raise malformed(file, rows[wrong].line, "compares a picture with itself")
     people = _linked(first, second, same, rows, index)
     for wrong in np.flatnonzero((people[first] == people[second]) != same)[:1]:
-        raise _malformed(file, rows[wrong].line, "tells two pictures apart that other lines, or names, call one person")
+        raise malformed(file, rows[wrong].line, "tells two pictures apart that other lines, or names, call one person")
     paths = tuple(str(where / path) for path in index)
     if missing == "refuse":
         _require_pictures(paths)
@@ -131,10 +132,6 @@ class _Row(NamedTuple):
     names: tuple[str, str] | None = None
 
 
-def _malformed(file: Path, line: int, what: str) -> InputError:
-    return InputError(f"{printable(file)}, line {line}: {what}")
-
-
 def _read(file: Path) -> str:
     try:
         if file.stat().st_size > _MOST_BYTES:
@@ -147,7 +144,7 @@ def _read(file: Path) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise _malformed(file, data.count(b"\n", 0, error.start) + 1, "is not UTF-8 text") from error
+        raise malformed(file, data.count(b"\n", 0, error.start) + 1, "is not UTF-8 text") from error
 
 
 def _lfw_rows(file: Path, text: str, header: re.Match[str], root: Path) -> Iterator[_Row]:
@@ -157,7 +154,7 @@ def _lfw_rows(file: Path, text: str, header: re.Match[str], root: Path) -> Itera
     expected, found = 2 * folds * pairs, len(lines) - 1
     if found != expected:
         # The line after the last one, or the first one too many.
-        raise _malformed(
+        raise malformed(
             file, min(found, expected) + 2, f"line 1 announces {expected:,} pairs, and there are {found:,} lines"
         )
     for number, words in enumerate(_words(line) for line in lines[1:]):
@@ -165,7 +162,7 @@ def _lfw_rows(file: Path, text: str, header: re.Match[str], root: Path) -> Itera
         same = place < pairs
         if len(words) != (3 if same else 4):
             wanted = "`name i j`, two pictures of one person" if same else "`name i name j`, pictures of two people"
-            raise _malformed(file, line, f"should be {wanted}")
+            raise malformed(file, line, f"should be {wanted}")
         name, other = (words[0], words[0]) if same else (words[0], words[2])
         one, two = (
             _lfw_picture(file, line, root, *pair) for pair in ((name, words[-2 if same else 1]), (other, words[-1]))
@@ -179,9 +176,9 @@ def _words(line: str) -> list[str]:
 
 def _lfw_picture(file: Path, line: int, root: Path, name: str, number: str) -> str:
     if not re.fullmatch(r"[0-9]{1,9}", number):
-        raise _malformed(file, line, f"{printable(number)} is no number of a picture")
+        raise malformed(file, line, f"{printable(number)} is no number of a picture")
     if name in ("", "..") or PurePath(name).name != name or "\0" in name:
-        raise _malformed(file, line, f"{printable(name)} cannot be the name of a person's folder")
+        raise malformed(file, line, f"{printable(name)} cannot be the name of a person's folder")
     stem = f"{name}/{name}_{int(number):04d}"
     endings = [".jpg", *sorted(SUFFIXES - {".jpg"})]
     return next((stem + ending for ending in endings if (root / (stem + ending)).is_file()), stem + ".jpg")
@@ -193,32 +190,24 @@ def _csv_rows(file: Path, text: str) -> Iterator[_Row]:
         header = [name.strip().lower() for name in next(reader, [])]
         if header not in (["a", "b", "same"], ["a", "b", "same", "fold"]):
             expected = "expected the header `a,b,same` or `a,b,same,fold`, or the two numbers an LFW file begins with"
-            raise _malformed(file, 1, expected)
+            raise malformed(file, 1, expected)
         for cells in reader:
             if cells:
                 yield _csv_row(file, reader.line_num, cells, len(header))
     except csv.Error as error:
-        raise _malformed(file, reader.line_num, f"is no CSV: {error}") from error
+        raise malformed(file, reader.line_num, f"is no CSV: {error}") from error
 
 
 def _csv_row(file: Path, line: int, cells: list[str], columns: int) -> _Row:
     if len(cells) != columns:
-        raise _malformed(file, line, f"has {len(cells)} columns instead of {columns}")
+        raise malformed(file, line, f"has {len(cells)} columns instead of {columns}")
     same = _TRUTH.get(cells[2].strip().lower())
     if same is None:
-        raise _malformed(file, line, f"`same` is 1 or 0, not {printable(cells[2])}")
+        raise malformed(file, line, f"`same` is 1 or 0, not {printable(cells[2])}")
     fold = cells[3].strip() if columns == 4 else "0"
     if not re.fullmatch(r"[0-9]{1,9}", fold):
-        raise _malformed(file, line, f"{printable(fold)} is no number of a fold")
-    return _Row(line, _inside(file, line, cells[0]), _inside(file, line, cells[1]), same, int(fold))
-
-
-def _inside(file: Path, line: int, text: str) -> str:
-    """A path that stays below the root, in its shortest spelling."""
-    path = PurePath(text)
-    if path.anchor or ".." in path.parts or not path.parts or "\0" in text:
-        raise _malformed(file, line, f"{printable(text)!r} is no path below the folder of the pictures")
-    return path.as_posix()
+        raise malformed(file, line, f"{printable(fold)} is no number of a fold")
+    return _Row(line, path_below(file, line, cells[0]), path_below(file, line, cells[1]), same, int(fold))
 
 
 def _linked(

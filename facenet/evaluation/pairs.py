@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from facenet import geometry
 from facenet.errors import InputError, UsageError
+from facenet.evaluation.scoring import score_rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,30 +138,20 @@ def all_or_sampled_pairs(
     return Pairs(np.concatenate(first), np.concatenate(second), np.repeat([True, False], wanted))
 
 
-def score_pairs(embeddings: Tensor, pairs: Pairs, *, pairs_at_once: int = 2**10) -> NDArray[np.float32]:
-    """Cosine similarity of each pair, a block of pairs at a time.
+def score_pairs(embeddings: Tensor, pairs: Pairs) -> NDArray[np.float32]:
+    """Cosine similarity of each pair.
 
     Args:
         embeddings: ``(pictures, d)`` unit rows, any floating type, on any device.
         pairs: which rows to compare.
-        pairs_at_once: how many pairs are gathered at a time; does not change the result. Blocks that stay in the
-            processor's cache are several times as fast as large ones.
 
     Returns:
-        ``(n,)`` float32 in ``[-1, 1]``.
+        ``(n,)`` float32 in ``[-1, 1]``; see :func:`facenet.evaluation.scoring.score_rows`.
 
     Raises:
         InputError: a pair names a picture that has no embedding.
     """
-    if len(pairs) and max(pairs.first.max(), pairs.second.max()) >= len(embeddings):
-        raise InputError(f"pairs name pictures beyond the {len(embeddings)} that have an embedding")
-    scores = np.empty(len(pairs), dtype=np.float32)
-    for start in range(0, len(pairs), pairs_at_once):
-        block = slice(start, start + pairs_at_once)
-        one = embeddings[torch.from_numpy(pairs.first[block]).to(embeddings.device)]
-        other = embeddings[torch.from_numpy(pairs.second[block]).to(embeddings.device)]
-        scores[block] = geometry.paired_cosine(one, other).float().cpu().numpy()
-    return scores
+    return score_rows(embeddings, pairs.first, pairs.second)
 
 
 class _PairSpace(NamedTuple):
