@@ -3,30 +3,69 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from facenet.commands import (
+    evaluate_classification,
+    evaluate_compare,
+    evaluate_pairs,
+    evaluate_search,
+    evaluate_templates,
+)
 from facenet.commands.common import add_common_flags, emit_json, note, print_table
+from facenet.commands.evaluate_shared import add_report_flags, require_place
+from facenet.commands.evaluate_tables import show_confusion
 from facenet.commands.train import add_data_flags
 from facenet.errors import printable
 
 if TYPE_CHECKING:
-    from facenet.evaluation.classification import Classification
     from facenet.evaluation.heldout import Evaluation
     from facenet.workflows.evaluate import EvaluationResult
 
-_LARGEST_MATRIX = 20
+_ABOUT = """\
+Without a PROTOCOL, measures the newest checkpoint on the pictures that its run held out. The protocols take any model
+and any pictures; each has --help of its own, and `evaluate compare` tests two reports against each other.
+"""
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the ``evaluate`` parser."""
-    parser = subparsers.add_parser("evaluate", help="measure a checkpoint on held-out pictures", allow_abbrev=False)
+    """Add the ``evaluate`` parser with its protocols."""
+    parser = subparsers.add_parser(
+        "evaluate",
+        help="measure a checkpoint on held-out pictures, or any model by the field's protocols",
+        description=_ABOUT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    verbs = parser.add_subparsers(metavar="PROTOCOL", required=False, action=_Protocols)
+    for protocols in (
+        evaluate_pairs, evaluate_templates, evaluate_search, evaluate_classification, evaluate_compare,
+    ):  # fmt: skip
+        protocols.register(verbs)
     add_data_flags(parser)
     parser.add_argument("--checkpoint", type=Path, help="evaluate this one (default: the newest)")
     parser.add_argument("--backbone", help="refuse a checkpoint of another architecture")
     parser.add_argument("--precision", default="auto", help="auto, fp32, bf16 or fp16 (default: auto)")
+    add_report_flags(parser)
     add_common_flags(parser)
     parser.set_defaults(handler="facenet.commands.evaluate:run")
+
+
+class _Protocols(argparse._SubParsersAction):
+    """Refuses flags before the protocol's name: argparse would forget them for the protocol's own."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        if any(value != parser.get_default(name) for name, value in vars(namespace).items()):
+            parser.error(f"flags go behind the name of the protocol: evaluate {values[0]} ...")
+        super().__call__(parser, namespace, values, option_string)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -34,6 +73,7 @@ def run(args: argparse.Namespace) -> int:
     from facenet.commands.screen import Screen
     from facenet.workflows.evaluate import evaluate_checkpoint
 
+    require_place(args)
     with Screen() as screen:
         result = evaluate_checkpoint(
             args.rootdir,
@@ -44,11 +84,23 @@ def run(args: argparse.Namespace) -> int:
             backbone=args.backbone,
             progress=screen.bar("embedding"),
         )
+        page = None if args.report is None else _write_report(args, result)
     if args.json:
         emit_json(result.to_dict())
     else:
         show_evaluation(result)
+    if page is not None:
+        note(f"written: {printable(page)}")
     return 0
+
+
+def _write_report(args: argparse.Namespace, result: EvaluationResult) -> Path:
+    from facenet.workflows.report import write_report
+    from facenet.workflows.study_checkpoint import checkpoint_study
+    from facenet.workflows.study_shared import Judging
+
+    study = checkpoint_study(result, judging=Judging(label=args.label, command=tuple(sys.argv)))
+    return write_report(args.report, study, pictures=not args.no_pictures)
 
 
 def show_evaluation(result: EvaluationResult) -> None:
@@ -58,7 +110,7 @@ def show_evaluation(result: EvaluationResult) -> None:
     title = f"{evaluation.pictures:,} {what} ({evaluation.people:,} people)"
     print_table(title, ("metric", "value", "chance", "rests on"), evaluation_rows(evaluation))
     if evaluation.classification is not None:
-        _show_confusion(evaluation.classification)
+        show_confusion(evaluation.classification)
     note_selection(result)
     for part, reason in evaluation.reasons.items():
         note(f"no {part}: {printable(reason)}")
@@ -105,22 +157,3 @@ def evaluation_rows(evaluation: Evaluation) -> list[tuple[str, str, str, str]]:
         rows.append(("classification: accuracy", f"{classification.accuracy:.4f}", chance, basis))
         rows.append(("classification: macro F1", f"{classification.macro_f1:.4f}", "", basis))
     return rows
-
-
-def _show_confusion(classification: Classification) -> None:
-    names = [printable(name) for name in classification.people]
-    if len(names) <= _LARGEST_MATRIX:
-        # Numbers head the columns: names side by side would not fit.
-        columns = ("true \\ decided", *(str(number) for number in range(1, len(names) + 1)))
-        rows = [
-            (f"{number} {name}", *(count if count else "." for count in row))
-            for number, (name, row) in enumerate(zip(names, classification.confusion.tolist(), strict=True), start=1)
-        ]
-        print_table("Confusion", columns, rows)
-        return
-    worst = [
-        (printable(entry.person), printable(entry.taken_for), entry.pictures)
-        for entry in classification.most_confused(10)
-    ]
-    if worst:
-        print_table("Most confused", ("person", "taken for", "pictures"), worst)

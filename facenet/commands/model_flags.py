@@ -14,20 +14,24 @@ if TYPE_CHECKING:
 
 
 def add_model_flags(
-    parser: argparse.ArgumentParser, *, default: str = "the newest checkpoint of the run folder, else vggface2"
+    parser: argparse.ArgumentParser,
+    *,
+    default: str = "the newest checkpoint of the run folder, else vggface2",
+    precision: str = "auto",
 ) -> None:
     """Add ``--checkpoint``, ``--backbone``, ``--pretrained``, ``--run-dir``, ``--precision`` and ``--offline``.
 
     Args:
         parser: gets the flags, in a group of their own.
         default: which network is taken if none is named, for the help text.
+        precision: what is computed in if nothing is said.
     """
     model = parser.add_argument_group(f"model (default: {default})")
     model.add_argument("--checkpoint", type=Path, metavar="DIR", help="a checkpoint folder")
     model.add_argument("--backbone", metavar="NAME", help="inception_resnet_v1 or mobilefacenet, for --pretrained")
     model.add_argument("--pretrained", metavar="NAME|PATH", help="weights of the catalogue, or a weight file")
     model.add_argument("--run-dir", type=Path, default=Path("runs"), help="folder of runs (default: %(default)s)")
-    model.add_argument("--precision", default="auto", help="auto, fp32, bf16 or fp16 (default: auto)")
+    model.add_argument("--precision", default=precision, help="auto, fp32, bf16 or fp16 (default: %(default)s)")
     model.add_argument("--offline", action="store_true", help="never use the network (also FACENET_OFFLINE=1)")
 
 

@@ -5,19 +5,41 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
+from facenet.data.folders import Folder
+from facenet.data.splits import Split
 from facenet.devices import choose_device, choose_precision
 from facenet.errors import CheckpointError, printable
 from facenet.evaluation.classification import Classification
 from facenet.evaluation.embed import embed_folder
 from facenet.evaluation.heldout import Evaluation, evaluate_heldout, heldout_parts
+from facenet.models.heads import Head
 from facenet.training.checkpoint import Description, load_model, newest, versions
 from facenet.training.files import storage_error, write_and_flush, write_json
 from facenet.training.runs import newest_checkpoint
 from facenet.workflows.prepare import prepare
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """What figures were made of, for whoever wants to look closer.
+
+    Attributes:
+        folder: the usable pictures.
+        split: which of them are held out.
+        embeddings: ``float32 (n, d)``; only those rows are filled that the figures need.
+        head: of the checkpoint, if it has one.
+    """
+
+    folder: Folder
+    split: Split
+    embeddings: Tensor
+    head: Head | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +54,7 @@ class EvaluationResult:
         chosen_from: so many evaluations on these same pictures decided which weights were kept as the best; 1 or 0 if
             nothing was chosen by them.
         files: what was written.
+        material: what the figures were made of.
     """
 
     checkpoint: Path
@@ -40,6 +63,7 @@ class EvaluationResult:
     device: str
     precision: str
     chosen_from: int
+    material: Material = field(repr=False)
     files: tuple[Path, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
@@ -109,7 +133,13 @@ def evaluate_checkpoint(
         embeddings, prepared.folder, prepared.split, head=model.head, people=description.people
     )
     result = EvaluationResult(
-        path, description, evaluation, str(chosen_device), str(chosen_precision), _chosen_from(path, description)
+        checkpoint=path,
+        description=description,
+        evaluation=evaluation,
+        device=str(chosen_device),
+        precision=str(chosen_precision),
+        chosen_from=_chosen_from(path, description),
+        material=Material(prepared.folder, prepared.split, embeddings, model.head),
     )
     return replace(result, files=_write(path.parent.parent if into is None else into, result))
 

@@ -1,0 +1,52 @@
+"""``evaluate templates``: several pictures of one person, compared as one."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from facenet.commands.evaluate_pairs import add_target_fmr
+from facenet.commands.evaluate_shared import Verbs, add_protocol, carry_out, finish, judging_from, reading_from
+from facenet.commands.model_flags import embedder_from
+
+if TYPE_CHECKING:
+    from facenet.commands.screen import Screen
+    from facenet.evaluation.study import Study
+
+_ABOUT = """\
+The 1:1 protocol of the IJB sets, with files in their text layout: MEDIA has lines `NAME TEMPLATE MEDIUM`, PAIRS has
+lines `TEMPLATE TEMPLATE 1|0`, LANDMARKS has lines `NAME x1 y1 ... x5 y5 SCORE`. With landmarks, faces are cut by them
+and none is looked for.
+"""
+
+
+def register(verbs: Verbs) -> None:
+    """Add the parser."""
+    parser = add_protocol(verbs, "templates", help="pairs of templates, as in the IJB sets", description=_ABOUT)
+    parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="folder of the pictures")
+    parser.add_argument("--media", type=Path, required=True, metavar="FILE", help="which picture is in which template")
+    parser.add_argument("--pairs", type=Path, required=True, metavar="FILE", help="which templates are compared")
+    parser.add_argument("--landmarks", type=Path, metavar="FILE", help="where the face of each picture is")
+    add_target_fmr(parser, "0.01,0.001,0.0001")
+    finish(parser, "facenet.commands.evaluate_templates:run")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate; always 0."""
+    from facenet.workflows.study_templates import templates_study
+
+    def study(screen: Screen) -> Study:
+        return templates_study(
+            embedder_from(args, screen.bar("downloading weights")),
+            args.images,
+            args.media,
+            args.pairs,
+            landmarks=args.landmarks,
+            targets=args.target_fmr,
+            reading=reading_from(args),
+            judging=judging_from(args),
+            progress=screen.bar("pictures"),
+        )
+
+    return carry_out(args, study)
