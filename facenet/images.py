@@ -14,7 +14,7 @@ import struct
 import threading
 import zlib
 from pathlib import Path
-from typing import cast
+from typing import IO, cast
 
 import numpy as np
 import simplejpeg
@@ -229,20 +229,52 @@ def save_image(path: str | os.PathLike[str], image: np.ndarray) -> None:
         StorageError: no such folder, no permission, no space; what was there before is untouched.
     """
     target = Path(path)
-    kind = _WRITTEN.get(target.suffix.lower())
-    if kind is None:
-        raise UsageError(f"cannot write {printable(target)}: a picture's name must end in .png, .jpg or .jpeg")
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-        raise UsageError(f"cannot write {image.dtype} {image.shape} as a picture: it must be uint8 (height, width, 3)")
+    kind = _written_kind(image, target.suffix, printable(target))
     # Of its own for every thread, and short, for a name may be as long as a folder allows.
     beside = target.with_name(f".writing-{os.getpid()}-{threading.get_ident()}")
     try:
         with beside.open("wb") as stream:
-            # What PNG does not know it does not heed.
-            Image.fromarray(image).save(stream, format=kind, quality=95, subsampling="4:4:4")
+            _encode(stream, image, kind, quality=95)
         os.replace(beside, target)
     except OSError as error:
         with contextlib.suppress(OSError):
             beside.unlink()
         reason = error.strerror.lower() if error.strerror else str(error)
         raise StorageError(f"cannot write {printable(target)}: {reason}") from error
+
+
+def encode_image(image: np.ndarray, suffix: str = ".jpg", *, quality: int = 95) -> bytes:
+    """The bytes of a picture file; the same for the same pixels.
+
+    Args:
+        image: ``uint8 (H, W, 3)``, RGB. Nothing but its pixels is encoded.
+        suffix: ``.png`` (every pixel is kept), ``.jpg`` or ``.jpeg`` (colours at full resolution).
+        quality: of a JPEG, 1 to 100.
+
+    Raises:
+        UsageError: another suffix or quality, something that is no image, or a JPEG of more than 65,500 pixels a side.
+    """
+    kind = _written_kind(image, suffix, f"a picture as {printable(suffix)}")
+    if not 1 <= quality <= 100:
+        raise UsageError(f"the quality of a JPEG is 1 to 100, not {quality}")
+    stream = io.BytesIO()
+    try:
+        _encode(stream, image, kind, quality=quality)
+    except OSError as error:
+        raise UsageError(f"cannot write a {kind} of {image.shape[1]}x{image.shape[0]} pixels: {error}") from error
+    return stream.getvalue()
+
+
+def _written_kind(image: np.ndarray, suffix: str, name: str) -> str:
+    """What Pillow calls the kind of file; UsageError about ``name`` if it cannot be written."""
+    kind = _WRITTEN.get(suffix.lower())
+    if kind is None:
+        raise UsageError(f"cannot write {name}: a picture's name must end in .png, .jpg or .jpeg")
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+        raise UsageError(f"cannot write {image.dtype} {image.shape} as a picture: it must be uint8 (height, width, 3)")
+    return kind
+
+
+def _encode(stream: IO[bytes], image: np.ndarray, kind: str, *, quality: int) -> None:
+    # What PNG does not know it does not heed.
+    Image.fromarray(image).save(stream, format=kind, quality=quality, subsampling="4:4:4")

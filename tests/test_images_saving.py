@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from facenet.errors import StorageError, UsageError
-from facenet.images import load_image, save_image
+from facenet.images import decode_image, encode_image, load_image, save_image
 
 
 def picture(height: int = 40, width: int = 60) -> np.ndarray:
@@ -120,3 +120,32 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.M
         save_image(tmp_path / "a.png", picture(9, 9))
     assert (tmp_path / "a.png").read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["a.png"]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".jpeg", ".PNG"])
+def test_what_is_encoded_is_what_would_be_written(suffix: str, tmp_path: Path) -> None:
+    image = picture()
+    save_image(tmp_path / f"a{suffix}", image)
+    assert encode_image(image, suffix) == (tmp_path / f"a{suffix}").read_bytes()
+
+
+def test_encoding_as_png_keeps_every_pixel_and_a_low_quality_takes_less() -> None:
+    image = picture()
+    assert np.array_equal(decode_image(encode_image(image, ".png")), image)
+    assert len(encode_image(image, quality=40)) < len(encode_image(image))
+
+
+@pytest.mark.parametrize(
+    ("image", "suffix", "quality", "message"),
+    [
+        (picture(), ".gif", 95, "must end in"),
+        (picture(), "", 95, "must end in"),
+        (np.zeros((5, 5), np.uint8), ".jpg", 95, "must be uint8"),
+        (np.zeros((1, 70_000, 3), np.uint8), ".jpg", 95, "70000x1"),
+        (picture(), ".jpg", 0, "1 to 100"),
+        (picture(), ".jpg", 101, "1 to 100"),
+    ],
+)
+def test_what_cannot_be_encoded_is_refused(image: np.ndarray, suffix: str, quality: int, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        encode_image(image, suffix, quality=quality)

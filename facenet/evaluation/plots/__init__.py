@@ -1,0 +1,1 @@
+"""Figures of studies: what is drawn, and the numbers behind it."""
