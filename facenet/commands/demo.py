@@ -68,6 +68,7 @@ def run(args: argparse.Namespace) -> int:
     note_selection(result.evaluation)
     _show_gallery(result.gallery)
     note(f"checkpoint: {printable(result.evaluation.checkpoint)}")
+    note(f"report: {printable(result.report)}")
     note(f"metrics: {printable(args.run_dir / 'metrics.json')}")
     note(f"done in {result.seconds:.0f} s, from random weights; for real faces start from --pretrained vggface2")
     return 0

@@ -14,6 +14,9 @@ from facenet.training.files import write_json
 from facenet.workflows.demo_gallery import GalleryDemo, run_gallery_demo
 from facenet.workflows.evaluate import EvaluationResult, evaluate_checkpoint
 from facenet.workflows.prepare import prepare
+from facenet.workflows.report import write_report
+from facenet.workflows.study_checkpoint import checkpoint_study
+from facenet.workflows.study_shared import Judging
 from facenet.workflows.train import Job, JobListener, TrainResult, train
 
 TRIPLET_SETTINGS: dict[str, Any] = {
@@ -41,6 +44,7 @@ class DemoResult:
     Attributes:
         triplet, classification: the two training runs.
         evaluation: of the final checkpoint.
+        report: page that shows the evaluation.
         gallery: who was recognised with it.
         seconds: all in all.
     """
@@ -48,6 +52,7 @@ class DemoResult:
     triplet: TrainResult
     classification: TrainResult
     evaluation: EvaluationResult
+    report: Path
     gallery: GalleryDemo
     seconds: float
 
@@ -57,6 +62,7 @@ class DemoResult:
             "triplet": self.triplet.to_dict(),
             "classification": self.classification.to_dict(),
             "evaluation": self.evaluation.to_dict(),
+            "report": str(self.report),
             "gallery": self.gallery.to_dict(),
             "seconds": round(self.seconds, 1),
         }
@@ -72,7 +78,7 @@ def run_demo(
     stop: Callable[[], bool] = lambda: False,
     command: tuple[str, ...] = (),
 ) -> DemoResult | TrainResult:
-    """Fine-tune with triplets, train the head, evaluate, enroll and identify people, and write ``metrics.json``.
+    """Fine-tune with triplets, train the head, evaluate, report, enroll and identify; writes ``metrics.json``.
 
     Args:
         root: folder of people.
@@ -98,9 +104,11 @@ def run_demo(
         results.append(result)
     evaluation = evaluate_checkpoint(root, runs, checkpoint=results[1].checkpoint, device=device)
     final = results[1]
+    study = checkpoint_study(evaluation, judging=Judging(command=command))
+    report = write_report(final.run.path / "report", study)
     prepared = prepare(root, HOLDOUT)
     embedder = open_embedder(checkpoint=final.checkpoint, device=device)
     gallery = run_gallery_demo(prepared, embedder, final.run.path, listener.bar)
-    demo = DemoResult(results[0], final, evaluation, gallery, time.monotonic() - began)
+    demo = DemoResult(results[0], final, evaluation, report, gallery, time.monotonic() - began)
     write_json(runs / "metrics.json", demo.to_dict())
     return demo
