@@ -49,6 +49,11 @@ def register(verbs: Verbs) -> None:
     search.add_argument("--probes", type=Path, metavar="DIR", help="and pictures of them to search with")
     search.add_argument("--strangers", type=Path, metavar="DIR", help="people who are not enrolled")
     search.add_argument(
+        "--strangers-aligned",
+        choices=("yes", "no"),
+        help="whether their pictures are faces, cut as the model wants them (default: as --aligned says of all)",
+    )
+    search.add_argument(
         "--fusion", choices=("max", "mean"), default="max", help="of a person's pictures (default: %(default)s)"
     )
     search.add_argument(
@@ -86,6 +91,7 @@ def run_identification(args: argparse.Namespace) -> int:
         enrolled=args.enrolled,
         probes=args.probes,
         strangers=args.strangers,
+        strangers_aligned=None if args.strangers_aligned is None else args.strangers_aligned == "yes",
     )
 
     def study(screen: Screen) -> Study:

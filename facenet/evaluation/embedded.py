@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -75,3 +77,27 @@ class Embedded:
     def counts(self) -> dict[str, int]:
         """State → pictures, for those states that occur."""
         return {str(state): number for state, number in sorted(Counter(self.states).items())}
+
+
+def one_after_another(parts: Sequence[Embedded]) -> Embedded:
+    """Several lists of pictures as one.
+
+    Args:
+        parts: one or more, of one model.
+
+    Raises:
+        InputError: they are of different models, whose embeddings cannot be compared.
+    """
+    (fingerprint, *others) = {part.fingerprint for part in parts}
+    if others:
+        raise InputError("embeddings of different models cannot be compared")
+    return Embedded(
+        tuple(path for part in parts for path in part.paths),
+        torch.cat([part.embeddings for part in parts]),
+        tuple(state for part in parts for state in part.states),
+        tuple(content for part in parts for content in part.contents),
+        np.concatenate([part.boxes for part in parts]),
+        np.concatenate([part.qualities for part in parts]),
+        fingerprint,
+        sum(part.cached for part in parts),
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from facenet.data.folders import scan_folder
 from facenet.errors import InputError, UsageError
-from facenet.evaluation.embedded import Embedded
+from facenet.evaluation.embedded import Embedded, one_after_another
 from facenet.evaluation.embedder import Embedder
 from facenet.evaluation.groups import group_search_rates
 from facenet.evaluation.identification import identification_findings
@@ -22,7 +23,7 @@ from facenet.evaluation.searches import Searches
 from facenet.evaluation.searching import search_people
 from facenet.evaluation.study import Study
 from facenet.workflows.study_comparisons import attributes_of, with_threshold
-from facenet.workflows.study_sets import Role, Sets, cast_roles, list_folders
+from facenet.workflows.study_sets import Listed, Role, Sets, cast_roles, list_folders
 from facenet.workflows.study_shared import (
     AS_THEY_ARE,
     AS_USUAL,
@@ -91,6 +92,7 @@ def identification_study(
         rules=[
             f"a person's score is that of the {'best' if fusion == 'max' else 'mean'} of the pictures enrolled",
             "other people who score as high as the right one come before it",
+            *_strangers_rule(sets),
         ],
     )
     return Study(
@@ -111,6 +113,12 @@ def identification_study(
         people=people,
         pictures=pictures_of(found),
     )
+
+
+def _strangers_rule(sets: Sets) -> list[str]:
+    if sets.strangers_aligned is None:
+        return []
+    return ["pictures of strangers are " + ("faces, used whole" if sets.strangers_aligned else "photos")]
 
 
 class _Cast(NamedTuple):
@@ -140,7 +148,7 @@ def _read(
 ) -> tuple[Embedded, _Cast]:
     """Embed all pictures and give them their roles; of those that have one, the embeddings and who they are."""
     pictures, folders = list_folders(sets)
-    found = embed([picture.file for picture in pictures], embedder, reading, progress, notices)
+    found = _embed(pictures, embedder, sets, reading, progress, notices)
     roles = cast_roles(pictures, folders, found, enroll=sets.enroll, seed=judging.seed, notices=notices)
     kept = [row for row, role in enumerate(roles) if role is not Role.LEFT_OUT]
     found = select(found, np.isin(np.arange(len(found)), kept))
@@ -152,6 +160,23 @@ def _read(
     if not (cast.roles != Role.ENROLLED).any():
         raise InputError("the set of probes is empty: nobody has more pictures than are enrolled")
     return found, cast
+
+
+def _embed(
+    pictures: Sequence[Listed],
+    embedder: Embedder,
+    sets: Sets,
+    reading: Reading,
+    progress: Progress | None,
+    notices: list[str],
+) -> Embedded:
+    """Embed the pictures of all folders, those of the strangers, which come last, in their own way."""
+    others = [picture.file for picture in pictures if picture.part != "strangers"]
+    strangers = [picture.file for picture in pictures if picture.part == "strangers"]
+    if sets.strangers_aligned is None or sets.strangers_aligned == reading.aligned:
+        return embed([*others, *strangers], embedder, reading, progress, notices)
+    parts = ((others, reading), (strangers, replace(reading, aligned=sets.strangers_aligned)))
+    return one_after_another([embed(files, embedder, how, progress, notices) for files, how in parts])
 
 
 def _search(found: Embedded, cast: _Cast, fusion: Literal["max", "mean"]) -> Searches:

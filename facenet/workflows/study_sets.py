@@ -25,9 +25,10 @@ class Sets:
         enroll: how many, drawn by the seed. Who has no more is enrolled with all and does not search.
         enrolled, probes: instead, two folders of people with the same names.
         strangers: folder of people who are not enrolled.
+        strangers_aligned: whether their pictures are faces, cut as the model wants them; None: as those of the others.
 
     Raises:
-        UsageError: neither way, or both.
+        UsageError: neither way, or both; ``strangers_aligned`` without strangers.
     """
 
     data: Path | None = None
@@ -35,10 +36,13 @@ class Sets:
     enrolled: Path | None = None
     probes: Path | None = None
     strangers: Path | None = None
+    strangers_aligned: bool | None = None
 
     def __post_init__(self) -> None:
         if (self.enrolled is None) != (self.probes is None) or (self.data is None) == (self.enrolled is None):
             raise UsageError("name either --data, or --enrolled and --probes")
+        if self.strangers_aligned is not None and self.strangers is None:
+            raise UsageError("--strangers-aligned goes with --strangers")
         if self.enroll < 1:
             raise UsageError(f"at least 1 picture of each person is enrolled, not {self.enroll}")
 

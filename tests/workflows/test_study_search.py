@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from known_embeddings import constant, direction, ideal, know, known_embedder, noisy, write_names
 
 from facenet.errors import InputError, UsageError
+from facenet.evaluation.embedded import Embedded
+from facenet.evaluation.embedder import Embedder
 from facenet.evaluation.study import Study
+from facenet.workflows import study_shared
 from facenet.workflows.study_search import identification_study, retrieval_study
 from facenet.workflows.study_sets import Sets
-from facenet.workflows.study_shared import AS_USUAL
+from facenet.workflows.study_shared import AS_THEY_ARE, AS_USUAL
 
 FEW = replace(AS_USUAL, replicates=20)
 
@@ -199,3 +204,29 @@ def test_a_network_that_gives_no_numbers(monkeypatch: pytest.MonkeyPatch, data: 
         retrieval_study(known_embedder(), data, judging=FEW)
     with pytest.raises(InputError, match="24 of 24 embeddings are not finite"):
         identification_study(known_embedder(), Sets(data=data), judging=FEW)
+
+
+def test_strangers_may_be_photos_where_the_others_are_faces(
+    monkeypatch: pytest.MonkeyPatch, data: Path, strangers: Path
+) -> None:
+    know(monkeypatch, noisy)
+    known = study_shared.embed_pictures
+    read: dict[bool, int] = {}
+
+    def embed(paths: Sequence[str], embedder: Embedder, **options: Any) -> Embedded:
+        read[options["aligned"]] = len(paths)
+        return known(paths, embedder, **options)
+
+    monkeypatch.setattr(study_shared, "embed_pictures", embed)
+    faces = replace(AS_THEY_ARE, aligned=True)
+    apart = identification_study(
+        known_embedder(), Sets(data=data, strangers=strangers, strangers_aligned=False), reading=faces, judging=FEW
+    )
+    assert read == {True: 24, False: 40}
+    assert "pictures of strangers are photos" in apart.about["rules"]
+    read.clear()
+    together = identification_study(known_embedder(), Sets(data=data, strangers=strangers), reading=faces, judging=FEW)
+    assert read == {True: 64}
+    assert apart.findings == together.findings and apart.samples == together.samples
+    with pytest.raises(UsageError, match="--strangers-aligned goes with --strangers"):
+        Sets(data=data, strangers_aligned=True)
