@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from facenet.commands import (
     evaluate_classification,
     evaluate_compare,
+    evaluate_forget,
     evaluate_pairs,
     evaluate_search,
     evaluate_templates,
@@ -41,7 +42,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     verbs = parser.add_subparsers(metavar="PROTOCOL", required=False, action=_Protocols)
     for protocols in (
-        evaluate_pairs, evaluate_templates, evaluate_search, evaluate_classification, evaluate_compare,
+        evaluate_pairs, evaluate_templates, evaluate_search, evaluate_classification, evaluate_compare, evaluate_forget,
     ):  # fmt: skip
         protocols.register(verbs)
     add_data_flags(parser)

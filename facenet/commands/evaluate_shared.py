@@ -138,20 +138,25 @@ def _add_judging_flags(parser: argparse.ArgumentParser, groups: bool) -> None:
     )
 
 
+def kept_in(args: argparse.Namespace) -> Path:
+    """The folder of the embeddings that are kept: ``--cache``, or one in ``--run-dir``."""
+    folder: Path = args.run_dir / "embeddings" if args.cache is None else args.cache
+    return folder
+
+
 def reading_from(args: argparse.Namespace) -> Reading:
     """How the flags say that pictures are read."""
     from facenet.detection.faces import Policy
     from facenet.evaluation.flips import Flip
     from facenet.workflows.study_shared import Reading
 
-    kept = args.run_dir / "embeddings" if args.cache is None else args.cache
     return Reading(
         aligned=args.aligned,
         faces=Policy(args.faces),
         flip=Flip(args.flip),
         undetected=args.undetected,
         missing=args.missing,
-        cache=None if args.no_cache else kept,
+        cache=None if args.no_cache else kept_in(args),
         batch_size=args.bs,
     )
 

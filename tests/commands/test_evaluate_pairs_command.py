@@ -55,7 +55,6 @@ def test_lfw(main: Main, model: Model, images: Path, lfw: Path) -> None:
 def test_the_second_run_asks_no_network(
     main: Main, model: Model, images: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-
     words = ("evaluate", "verification", "--data", images, "--aligned", "--json", FAST, *model)
     first = main(*words).document
     assert Path("runs/embeddings").is_dir() and Path("runs/embeddings").stat().st_mode & 0o077 == 0
@@ -70,6 +69,16 @@ def test_the_second_run_asks_no_network(
     assert main(*words, "--no-cache").document["findings"] == first["findings"]
     assert main(*words, "--cache=elsewhere").document["findings"] == first["findings"]
     assert sorted(Path("runs/embeddings").rglob("*")) == kept and Path("elsewhere").is_dir()
+
+
+def test_what_is_kept_is_forgotten_on_demand(main: Main, model: Model, images: Path) -> None:
+    words = ("evaluate", "verification", "--data", images, "--aligned", FAST, *model)
+    assert main(*words).code == 0
+    Path("runs/embeddings/notes.txt").write_text("mine")
+    assert main("evaluate", "forget", "--json").document == {"folder": "runs/embeddings", "files": 1}
+    assert [path.name for path in Path("runs/embeddings").rglob("*")] == ["notes.txt"]
+    ended = main("evaluate", "forget", "--cache=nowhere")
+    assert ended.code == 0 and "0 files of embeddings deleted from nowhere" in ended.err
 
 
 def test_pairs_made_of_a_folder(main: Main, model: Model, images: Path) -> None:
