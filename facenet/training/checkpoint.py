@@ -25,6 +25,7 @@ import safetensors
 import safetensors.torch
 import torch
 
+from facenet._version import __version__
 from facenet.data.splits import Holdout
 from facenet.errors import CheckpointError, ContractError, UsageError, printable
 from facenet.models.face_model import FaceModel
@@ -38,7 +39,10 @@ FORMAT = "facenet-checkpoint"
 VERSION = 1
 WEIGHTS, STATE = "model.safetensors", "trainer_state.pt"
 _NAME = re.compile(r"(last|best)-(\d{8})-(\d+)")
-_PACKAGES = ("torch", "torchvision", "numpy", "pillow", "facenet-pytorch", "pytorch-metric-learning", "safetensors")
+_PACKAGES = (
+    "torch", "torchvision", "numpy", "scipy", "scikit-learn", "faiss-cpu", "pillow", "simplejpeg", "facenet-pytorch",
+    "pytorch-metric-learning", "safetensors",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -125,8 +129,8 @@ class Description:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages whose change can change a number."""
-    found = {"python": platform.python_version()}
+    """Versions of this package, of Python, and of the packages whose change can change a number."""
+    found = {"facenet": __version__, "python": platform.python_version()}
     for package in _PACKAGES:
         found[package] = importlib.metadata.version(package)
     return found
