@@ -229,7 +229,7 @@ def about(
     faces = "each picture is a face" if whole else f"found by our own detector; of several the {_MEANT[reading.faces]}"
     model = {
         "model": embedder.source.backbone,
-        "weights": embedder.source.place,
+        "weights": printable(_from_here(embedder.source.place)),
         "fingerprint": embedder.fingerprint,
         "preprocessing": embedder.preprocessing.to_dict(),
         "device": embedder.device,
@@ -237,6 +237,13 @@ def about(
     }
     how = {"faces": faces, "flip": str(reading.flip)}
     return described(model, judging, data=data, counts=counts, rules=rules, how=how)
+
+
+def _from_here(place: str) -> str:
+    """A place below the working folder as it would be typed here: a report is passed on, and where it was made says
+    more about somebody's machine than about the model."""
+    path, here = Path(place), Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else place
 
 
 _MEANT = {
