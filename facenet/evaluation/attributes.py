@@ -6,9 +6,7 @@ one person's or one image's values; an empty cell, or no line at all, means that
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Literal
@@ -16,8 +14,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from facenet.errors import InputError, MissingError, UsageError, printable
-from facenet.evaluation.listfiles import malformed
+from facenet.errors import InputError, UsageError, printable
+from facenet.evaluation.listfiles import csv_lines, malformed, read_text
 
 NOT_GIVEN = "(not given)"
 """The group of samples whose value is not known."""
@@ -27,7 +25,6 @@ MOST_GROUPS = 50
 
 
 _NAMED = 3
-_MOST_BYTES = 256 * 1024 * 1024
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +119,7 @@ def _attribute(file: Path, name: str, column: Sequence[str]) -> Attribute:
 
 def _table(file: Path) -> tuple[Literal["person", "image"], list[str], dict[str, tuple[str, ...]]]:
     """What the lines are about, the names of the attributes, and the values by name, in order."""
-    rows = _rows(file)
+    rows = csv_lines(file, read_text(file))
     _, header = next(rows, (1, []))
     of = header[0].strip().lower() if header else ""
     names = [name.strip() for name in header[1:]]
@@ -141,32 +138,6 @@ def _table(file: Path) -> tuple[Literal["person", "image"], list[str], dict[str,
         if values.setdefault(name, found) != found:
             raise malformed(file, line, f"gives {printable(name)} other values than a line before")
     return ("person" if of == "person" else "image"), names, values
-
-
-def _rows(file: Path) -> Iterator[tuple[int, list[str]]]:
-    """Number and cells of each line that is not empty."""
-    reader = csv.reader(io.StringIO(_read(file), newline=""), strict=True)
-    try:
-        for cells in reader:
-            if cells:
-                yield reader.line_num, cells
-    except csv.Error as error:
-        raise malformed(file, reader.line_num, f"is no CSV: {error}") from error
-
-
-def _read(file: Path) -> str:
-    try:
-        if file.stat().st_size > _MOST_BYTES:
-            raise InputError(f"{printable(file)} is too large for a table of attributes")
-        data = file.read_bytes()
-    except FileNotFoundError as error:
-        raise MissingError(f"no file {printable(file)}") from error
-    except OSError as error:
-        raise InputError(f"cannot read {printable(file)}: {error.strerror}") from error
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise malformed(file, data.count(b"\n", 0, error.start) + 1, "is not UTF-8 text") from error
 
 
 def _spelling(path: str) -> str:

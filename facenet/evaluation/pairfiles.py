@@ -14,8 +14,6 @@ is asked for as a failure. A pair left out in silence would shift the folds and 
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -28,7 +26,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from facenet.errors import InputError, MissingError, UsageError, printable
-from facenet.evaluation.listfiles import malformed, path_below
+from facenet.evaluation.listfiles import csv_lines, malformed, path_below, read_text
 from facenet.images import SUFFIXES
 
 Missing = Literal["refuse", "as-failure"]
@@ -36,7 +34,6 @@ Missing = Literal["refuse", "as-failure"]
 comparison with them counts as wrong."""
 
 _LISTED = 50
-_MOST_BYTES = 256 * 1024 * 1024
 _TRUTH = {"1": True, "true": True, "0": False, "false": False}
 _LFW_HEADER = re.compile(r"(?:(?P<folds>[0-9]{1,9})\s+)?(?P<pairs>[0-9]{1,9})\s*")
 
@@ -91,7 +88,7 @@ def read_pair_list(file: Path, *, root: Path | None = None, missing: Missing = "
     """
     if missing not in get_args(Missing):
         raise UsageError(f"missing is {' or '.join(get_args(Missing))}, not {printable(missing)}")
-    text = _read(file)
+    text = read_text(file)
     lfw = _LFW_HEADER.fullmatch(text.partition("\n")[0].rstrip("\r"))
     where = file.parent if root is None else root
     rows = list(_csv_rows(file, text) if lfw is None else _lfw_rows(file, text, lfw, where))
@@ -132,21 +129,6 @@ class _Row(NamedTuple):
     names: tuple[str, str] | None = None
 
 
-def _read(file: Path) -> str:
-    try:
-        if file.stat().st_size > _MOST_BYTES:
-            raise InputError(f"{printable(file)} is too large for a list of pairs")
-        data = file.read_bytes()
-    except FileNotFoundError as error:
-        raise MissingError(f"no file {printable(file)}") from error
-    except OSError as error:
-        raise InputError(f"cannot read {printable(file)}: {error.strerror}") from error
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise malformed(file, data.count(b"\n", 0, error.start) + 1, "is not UTF-8 text") from error
-
-
 def _lfw_rows(file: Path, text: str, header: re.Match[str], root: Path) -> Iterator[_Row]:
     """The pairs of an LFW file; its header says how many lines there must be, and of which kind each is."""
     lines = text.replace("\r\n", "\n").rstrip("\n").split("\n")
@@ -185,17 +167,14 @@ def _lfw_picture(file: Path, line: int, root: Path, name: str, number: str) -> s
 
 
 def _csv_rows(file: Path, text: str) -> Iterator[_Row]:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    try:
-        header = [name.strip().lower() for name in next(reader, [])]
-        if header not in (["a", "b", "same"], ["a", "b", "same", "fold"]):
-            expected = "expected the header `a,b,same` or `a,b,same,fold`, or the two numbers an LFW file begins with"
-            raise malformed(file, 1, expected)
-        for cells in reader:
-            if cells:
-                yield _csv_row(file, reader.line_num, cells, len(header))
-    except csv.Error as error:
-        raise malformed(file, reader.line_num, f"is no CSV: {error}") from error
+    lines = csv_lines(file, text)
+    line, header = next(lines, (1, []))
+    names = [name.strip().lower() for name in header]
+    if line != 1 or names not in (["a", "b", "same"], ["a", "b", "same", "fold"]):
+        expected = "expected the header `a,b,same` or `a,b,same,fold`, or the two numbers an LFW file begins with"
+        raise malformed(file, 1, expected)
+    for line, cells in lines:
+        yield _csv_row(file, line, cells, len(header))
 
 
 def _csv_row(file: Path, line: int, cells: list[str], columns: int) -> _Row:
