@@ -127,8 +127,7 @@ class HnswIndex(ApproximateIndex):
         effort = max(self._effort, 2 * count)
         parameters = faiss.SearchParametersHNSW(efSearch=effort)  # type: ignore[attr-defined]
         with one_thread(len(queries) < _SEVERAL):
-            found: np.ndarray = self._graph.search(queries, count, params=parameters)[1]
-        return found
+            return _found(self._graph, queries, count, parameters)
 
     def _efforts(self) -> Sequence[int]:
         return (32, 64, 128, 256, 512, 1024)
@@ -250,12 +249,20 @@ class IvfIndex(ApproximateIndex):
         parameters = faiss.IVFSearchParameters(nprobe=min(self._effort, lists))  # type: ignore[call-arg]
         compared = max(_COMPARED * max(1, self._effort // lists), 4 * count)
         with one_thread(len(queries) < _SEVERAL):
-            found: np.ndarray = self._codes.search(queries, compared, params=parameters)[1]
-        return found
+            return _found(self._codes, queries, compared, parameters)
 
     def _efforts(self) -> Sequence[int]:
         lists = self._codes.nlist
         return sorted({max(1, lists * share // 64) for share in (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 128, 256)})
+
+
+def _found(index: Any, queries: np.ndarray, count: int, parameters: Any) -> np.ndarray:
+    """Which rows a FAISS index finds: ``int64 (q, count)``, -1 where there are no more."""
+    # `faiss.contrib.torch_utils`, which pytorch-metric-learning loads, puts a method without parameters in the place of
+    # FAISS's own, for the whole process, and keeps that one under this name.
+    search = getattr(index, "search_numpy", index.search)
+    found: np.ndarray = search(queries, count, params=parameters)[1]
+    return found
 
 
 def _random_directions(generator: np.random.Generator, count: int, size: int) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import threading
 
@@ -334,3 +335,21 @@ def test_the_variable_is_put_back_by_the_last_of_many_threads() -> None:
         thread.join()
     sys.setswitchinterval(switch)
     assert faiss.cvar.distance_compute_blas_threshold == usual
+
+
+def test_search_works_beside_packages_that_replace_the_methods_of_faiss() -> None:
+    """In a process of its own, for what ``torch_utils`` replaces stays replaced."""
+    script = (
+        "import faiss.contrib.torch_utils, numpy as np\n"
+        "from facenet.gallery.kinds import make_index\n"
+        "from facenet.gallery.records import IndexKind\n"
+        "from facenet.gallery.rows import Rows\n"
+        "rows = np.eye(32, dtype=np.float32)\n"
+        "for kind in (IndexKind.EXACT, IndexKind.HNSW, IndexKind.IVF):\n"
+        "    index = make_index(kind, Rows(32))\n"
+        "    index.replace(np.arange(32), rows, np.full(32, np.inf))\n"
+        "    index.build()\n"
+        "    assert index.search(rows, 1)[0][:, 0].tolist() == list(range(32)), kind\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
