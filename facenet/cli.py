@@ -13,7 +13,9 @@ from collections.abc import Callable, Sequence
 from facenet._version import __version__
 from facenet.errors import FacenetError, UsageError
 
-_COMMANDS = ("train", "evaluate", "embed", "enroll", "identify", "verify", "gallery", "demo", "dataset", "models")
+_COMMANDS = (
+    "train", "evaluate", "predict", "embed", "enroll", "identify", "verify", "gallery", "demo", "dataset", "models",
+)  # fmt: skip
 _USAGE = 2
 _INTERRUPTED = 130
 

@@ -9,16 +9,14 @@ import numpy as np
 import torch
 
 from facenet.data.folders import Folder, scan_folder
-from facenet.errors import CheckpointError, InputError, UsageError, printable
+from facenet.errors import InputError, UsageError, printable
 from facenet.evaluation.classification import classify
 from facenet.evaluation.classification_findings import classification_findings
-from facenet.evaluation.embedder import open_embedder
 from facenet.evaluation.flips import Flip
 from facenet.evaluation.reliability import reliability_of
 from facenet.evaluation.study import Study
 from facenet.models.heads import Head
-from facenet.training.checkpoint import load_model
-from facenet.training.runs import newest_checkpoint
+from facenet.workflows.classifier import open_classifier
 from facenet.workflows.study_shared import (
     AS_THEY_ARE,
     AS_USUAL,
@@ -54,7 +52,7 @@ def classification_study(
     Args:
         data: folder of people, all of whom the head knows.
         checkpoint: one of our checkpoint folders, with a head.
-        runs: if none is named, the newest checkpoint in these runs is taken.
+        runs: if none is named, the newest checkpoint with a head in these runs is taken.
         ks: k of the top-k rates.
         device, precision: ``auto`` or a name.
         reading, judging: how.
@@ -67,8 +65,8 @@ def classification_study(
     """
     if reading.flip is Flip.CONCAT:
         raise UsageError("the head takes one embedding, not two side by side: leave --flip concat out")
-    path, head, people_known = _open(checkpoint, runs)
-    embedder = open_embedder(checkpoint=path, device=device, precision=precision)
+    classifier = open_classifier(checkpoint, runs=runs, device=device, precision=precision)
+    embedder, people_known = classifier.embedder, classifier.classes
     notices: list[str] = []
     folder = scan_folder(data)
     require_known(folder, people_known)
@@ -78,7 +76,7 @@ def classification_study(
     rows = usable_rows(found)
     number = {name: index for index, name in enumerate(people_known)}
     labels = np.array([number[folder.people[label]] for label in folder.labels], dtype=np.int64)
-    classification = classify(_logits(head, rows, labels, found.failed), labels, people_known)
+    classification = classify(_logits(classifier.head, rows, labels, found.failed), labels, people_known)
     reliability = reliability_of(classification.confidences, classification.correct)
     notices.append(
         "it is not checked whether the model was trained on these pictures: bare `evaluate` measures those held out"
@@ -108,20 +106,6 @@ def classification_study(
         people=people_known,
         pictures=pictures_of(found),
     )
-
-
-def _open(checkpoint: Path | None, runs: Path) -> tuple[Path, Head, tuple[str, ...]]:
-    """The checkpoint, its head, and whom this knows."""
-    path = newest_checkpoint(runs) if checkpoint is None else checkpoint
-    if path is None:
-        raise CheckpointError(f"no checkpoint in {printable(runs)}: name one with --checkpoint")
-    model, description = load_model(path)
-    if model.head is None:
-        raise CheckpointError(
-            f"{printable(path)} has no classification head: train one with "
-            "`python cli.py --train-module classification`"
-        )
-    return path, model.head, description.people
 
 
 def require_known(folder: Folder, people: Sequence[str]) -> None:

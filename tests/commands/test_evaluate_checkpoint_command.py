@@ -113,10 +113,10 @@ def test_pictures_that_cannot_be_classified_are_wrong(headed: Main, six: Path) -
 
 def test_a_checkpoint_without_a_head(trained: Main, six: Path) -> None:
     ended = trained("evaluate", "classification", "--data", six)
-    assert ended.code == 4 and "has no classification head" in ended.error
+    assert ended.code == 4 and "no checkpoint with a classification head in runs" in ended.error
     ended = trained("evaluate", "classification", "--data", six, "--pretrained=vggface2")
     assert ended.code == 2 and "have no head" in ended.error
     ended = trained("evaluate", "classification", "--data", six, "--run-dir=nowhere")
-    assert ended.code == 4 and "no checkpoint in nowhere" in ended.error
+    assert ended.code == 4 and "no checkpoint with a classification head in nowhere" in ended.error
     ended = trained("evaluate", "classification", "--data", six, "--flip=concat")
     assert ended.code == 2 and "--flip concat" in ended.error
