@@ -23,6 +23,12 @@ from torchvision.transforms.v2 import functional as transform
 from facenet.errors import CheckpointError, UsageError
 from facenet.images import load_image
 
+PerChannel = float | tuple[float, float, float]
+
+IMAGENET_MEAN = (123.675, 116.28, 103.53)
+IMAGENET_STD = (58.395, 57.12, 57.375)
+"""Mean and standard deviation of ImageNet's pictures, of values in ``[0, 255]``, as torchvision's weights expect."""
+
 _LARGEST_SIDE = 4096
 
 _LONGEST = 8
@@ -42,7 +48,8 @@ class Preprocessing:
             ``"none"`` where every picture is a face as it is.
         fit: ``"cover"``: scale with the sides' ratio kept until the input is covered, then cut the middle out.
         colour: order of the channels, ``"RGB"``.
-        mean, std: each value ``x`` in ``[0, 255]`` becomes ``(x - mean) / std``.
+        mean, std: each value ``x`` in ``[0, 255]`` becomes ``(x - mean) / std``; one number, or three: for red, green
+            and blue.
         interpolation: ``"bilinear-antialias"``.
     """
 
@@ -52,8 +59,8 @@ class Preprocessing:
     crop: str = "none"
     fit: str = "cover"
     colour: str = "RGB"
-    mean: float = 127.5
-    std: float = 128.0
+    mean: PerChannel = 127.5
+    std: PerChannel = 128.0
     interpolation: str = "bilinear-antialias"
 
     def __post_init__(self) -> None:
@@ -69,7 +76,10 @@ class Preprocessing:
             raise UsageError(f"preprocessing detector {self.detector!r} does not go with crop {self.crop!r}")
         if not (1 <= self.height <= _LARGEST_SIDE and 1 <= self.width <= _LARGEST_SIDE):
             raise UsageError(f"network input of {self.height}x{self.width} pixels: sides must be 1 to {_LARGEST_SIDE}")
-        if not (math.isfinite(self.mean) and math.isfinite(self.std) and self.std > 0):
+        for field in ("mean", "std"):
+            # JSON knows lists only; as a tuple, contracts can be compared and hashed.
+            object.__setattr__(self, field, _per_channel(getattr(self, field)))
+        if not (all(map(math.isfinite, _numbers(self.mean))) and all(0 < std < math.inf for std in _numbers(self.std))):
             raise UsageError("preprocessing needs a finite mean and a positive std")
 
     @property
@@ -121,11 +131,11 @@ class Preprocessing:
 
     def normalise(self, faces: Tensor) -> Tensor:
         """Faces → network input: ``uint8 (n, 3, height, width)`` → ``float32``, same shape, layout and device."""
-        return faces.to(torch.float32, copy=True).sub_(self.mean).div_(self.std)
+        return faces.to(torch.float32, copy=True).sub_(_operand(self.mean, faces)).div_(_operand(self.std, faces))
 
     def to_dict(self) -> dict[str, Any]:
         """The contract as plain values, for JSON."""
-        return asdict(self)
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Preprocessing:
@@ -141,6 +151,27 @@ class Preprocessing:
             return cls(**values)
         except (TypeError, UsageError) as error:
             raise CheckpointError(f"the preprocessing contract cannot be read: {error}") from error
+
+
+def _per_channel(value: PerChannel | list[float]) -> PerChannel:
+    """One number, or three as a tuple."""
+    if not isinstance(value, list | tuple):
+        return value
+    if len(value) != 3:
+        raise UsageError(f"preprocessing mean and std are one number or three, not {len(value)}")
+    red, green, blue = value
+    return (red, green, blue)
+
+
+def _numbers(value: PerChannel) -> tuple[float, ...]:
+    return value if isinstance(value, tuple) else (value,)
+
+
+def _operand(value: PerChannel, faces: Tensor) -> float | Tensor:
+    """What can be subtracted from or divide ``(n, 3, h, w)``."""
+    if not isinstance(value, tuple):
+        return value
+    return torch.tensor(value, dtype=torch.float32, device=faces.device).view(3, 1, 1)
 
 
 def _middle(picture: Tensor, height: int, width: int) -> Tensor:

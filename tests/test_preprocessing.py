@@ -13,10 +13,18 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from torchvision.transforms.functional import normalize
 
 from facenet.errors import CheckpointError, UnreadableImage, UsageError
 from facenet.images import load_image
-from facenet.preprocessing import Preprocessing, fingerprint, stack_faces, weights_digest
+from facenet.preprocessing import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    Preprocessing,
+    fingerprint,
+    stack_faces,
+    weights_digest,
+)
 
 
 def photograph(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -105,6 +113,17 @@ def test_normalise() -> None:
     assert torch.allclose(other[0, 0, 0], torch.tensor([0, 127, 128, 255]) / 255)
 
 
+def test_each_channel_may_have_its_own_scale() -> None:
+    preprocessing = Preprocessing(6, 5, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+    faces = stack_faces([preprocessing.to_face(photograph(6, 5))] * 2)
+    network_input = preprocessing.normalise(faces)
+    expected = normalize(faces.float() / 255, mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225])
+    assert network_input.is_contiguous(memory_format=torch.channels_last) and network_input.dtype == torch.float32
+    torch.testing.assert_close(network_input, expected, atol=1e-5, rtol=0)
+    alike = replace(preprocessing, mean=(127.5,) * 3, std=(128.0,) * 3).normalise(faces)
+    assert torch.equal(alike, Preprocessing(6, 5).normalise(faces))
+
+
 def test_normalise_keeps_layout_and_leaves_its_argument_alone() -> None:
     faces = stack_faces([Preprocessing(6, 5).to_face(photograph(6, 5))] * 3)
     assert Preprocessing(6, 5).normalise(faces).is_contiguous(memory_format=torch.channels_last)
@@ -130,6 +149,11 @@ def test_stack_faces() -> None:
         {"std": -1.0},
         {"mean": math.nan},
         {"std": math.inf},
+        {"mean": (0.0, 0.0)},
+        {"mean": (0.0, math.nan, 0.0)},
+        {"std": (1.0, 1.0, 0.0)},
+        {"std": (1.0, math.inf, 1.0)},
+        {"std": [1.0] * 4},
         {"fit": "squash"},
         {"colour": "BGR"},
         {"interpolation": "nearest"},
@@ -143,8 +167,11 @@ def test_impossible_contracts_are_refused(wrong: dict[str, object]) -> None:
         Preprocessing.from_dict(values)
 
 
-def test_contract_survives_json() -> None:
-    preprocessing = Preprocessing(112, 96, detector="mtcnn", crop="five-point", mean=1.5, std=2.5)
+@pytest.mark.parametrize(("mean", "std"), [(1.5, 2.5), (IMAGENET_MEAN, IMAGENET_STD), (0, (1, 2, 3))])
+def test_contract_survives_json(mean: float | tuple[float, ...], std: float | tuple[float, ...]) -> None:
+    preprocessing = Preprocessing(112, 96, detector="mtcnn", crop="five-point", mean=mean, std=std)
+    assert hash(preprocessing) == hash(Preprocessing.from_dict(preprocessing.to_dict()))
+    assert json.loads(json.dumps(preprocessing.to_dict())) == preprocessing.to_dict()
     assert Preprocessing.from_dict(json.loads(json.dumps(preprocessing.to_dict()))) == preprocessing
 
 
@@ -175,6 +202,21 @@ def test_fingerprint_is_the_same_for_the_same() -> None:
 
 
 @pytest.mark.parametrize(
+    ("contract", "architecture", "expected"),
+    [
+        (Preprocessing(160, 160), "inception_resnet_v1", "b0435610f3d0eb015e82e069013b45b5"),
+        (Preprocessing(112, 96).for_photos("five-point"), "mobilefacenet", "997b444f678ab507d172bbe621306089"),
+        (Preprocessing(160, 160, mean=0.0, std=255.0), "inception_resnet_v1", "10710874a3feffc1b0cd100002a0e73b"),
+    ],
+)
+def test_fingerprints_in_checkpoints_and_galleries_stay_valid(
+    contract: Preprocessing, architecture: str, expected: str
+) -> None:
+    state = {"a.weight": torch.arange(6.0).reshape(2, 3), "b.bias": torch.tensor([0.5, -1.0])}
+    assert fingerprint(contract, architecture, state) == expected
+
+
+@pytest.mark.parametrize(
     "change",
     [
         {"a.weight": torch.arange(6.0).reshape(3, 2)},
@@ -198,6 +240,8 @@ def test_fingerprint_follows_weights(change: dict[str, torch.Tensor]) -> None:
         {"crop": "margin-1"},
         {"mean": 127.0},
         {"std": 127.5},
+        {"mean": (127.5, 127.5, 127.0)},
+        {"std": (128.0, 128.0, 127.0)},
     ],
     ids=lambda change: "-".join(change),
 )

@@ -28,7 +28,7 @@ def add_model_flags(
     """
     model = parser.add_argument_group(f"model (default: {default})")
     model.add_argument("--checkpoint", type=Path, metavar="DIR", help="a checkpoint folder")
-    model.add_argument("--backbone", metavar="NAME", help="inception_resnet_v1 or mobilefacenet, for --pretrained")
+    model.add_argument("--backbone", metavar="NAME", help="a network of `models list`, for --pretrained")
     model.add_argument("--pretrained", metavar="NAME|PATH", help="weights of the catalogue, or a weight file")
     model.add_argument("--run-dir", type=Path, default=Path("runs"), help="folder of runs (default: %(default)s)")
     model.add_argument("--precision", default=precision, help="auto, fp32, bf16 or fp16 (default: %(default)s)")

@@ -16,6 +16,8 @@ from facenet.errors import WeightsError, printable
 from facenet.models.catalogue import WeightsEntry, weights_folder
 from facenet.models.partfile import sha256_of, write_json
 
+_DIGITS = 64
+
 
 class Condition(StrEnum):
     """What a check of one weights file came to."""
@@ -54,7 +56,7 @@ class WeightsStatus:
         condition: see :class:`Condition`; ``UNRECORDED`` is a file with nothing against it whose checksum nobody knows.
         bytes: length found, or None if there is no file.
         sha256: checksum found, or None if it was not computed (no file, or the size is wrong already).
-        expected_sha256: checksum of the catalogue, else of the record, else None.
+        expected_sha256: see :func:`expected_sha256`.
     """
 
     entry: WeightsEntry
@@ -87,7 +89,7 @@ def at_hand(entry: WeightsEntry, folder: Path | None = None) -> bool:
     if not path.is_file() or path.stat().st_size not in _sizes(entry, path):
         return False
     noted = read_record(path)
-    return noted is None or entry.sha256 is None or noted.sha256 == entry.sha256
+    return noted is None or entry.sha256 is None or noted.sha256.startswith(entry.sha256)
 
 
 def verify(entry: WeightsEntry, folder: Path | None = None) -> WeightsStatus:
@@ -107,7 +109,7 @@ def verify(entry: WeightsEntry, folder: Path | None = None) -> WeightsStatus:
     if expected is None:
         condition = Condition.UNRECORDED
     else:
-        condition = Condition.OK if found == expected else Condition.CHECKSUM_DIFFERS
+        condition = Condition.OK if found.startswith(expected) else Condition.CHECKSUM_DIFFERS
     return WeightsStatus(entry, path, condition, size, found, expected)
 
 
@@ -126,13 +128,17 @@ def remember(status: WeightsStatus) -> None:
 def expected_sha256(entry: WeightsEntry, path: Path) -> str | None:
     """Return the checksum the file of ``entry`` must have: the catalogue's, else the recorded one, else None.
 
+    Where the catalogue knows the first digits only, it is the recorded one that begins so, else those digits.
+
     Raises:
         WeightsError: the download record is needed and damaged.
     """
-    if entry.sha256 is not None:
+    if entry.sha256 is not None and len(entry.sha256) == _DIGITS:
         return entry.sha256
     noted = read_record(path)
-    return None if noted is None else noted.sha256
+    if noted is None or not noted.sha256.startswith(entry.sha256 or ""):
+        return entry.sha256
+    return noted.sha256
 
 
 def read_record(path: Path) -> DownloadRecord | None:

@@ -84,7 +84,7 @@ def fetch(
         url: https address; http is accepted of this host only, see :class:`DownloadPolicy`.
         destination: full path of the file; its folder is made if need be.
         expected_bytes: exact length the file must have, or None.
-        expected_sha256: checksum it must have, 64 lower-case hexadecimal digits, or None.
+        expected_sha256: checksum it must have, 64 lower-case hexadecimal digits or the first of them, or None.
         offline: never touch the network.
         progress: called with (bytes at hand, bytes in all or None).
 
@@ -147,7 +147,7 @@ def _download(
 
 def _checked(part: Path, expected_sha256: str | None, resumed: bool) -> str:
     found = sha256_of(part)
-    if expected_sha256 is None or found == expected_sha256:
+    if expected_sha256 is None or found.startswith(expected_sha256):
         return found
     discard(part)
     reason = f"the checksum is {found} instead of {expected_sha256}"
@@ -189,7 +189,7 @@ def _acquired(lock: FileLock, destination: Path) -> bool:
 def _fits(path: Path, expected_bytes: int | None, expected_sha256: str | None) -> bool:
     if not path.is_file() or (expected_bytes is not None and path.stat().st_size != expected_bytes):
         return False
-    return expected_sha256 is None or sha256_of(path) == expected_sha256
+    return expected_sha256 is None or sha256_of(path).startswith(expected_sha256)
 
 
 def _failure(reason: str, url: str, destination: Path) -> str:

@@ -16,8 +16,9 @@ from facenet.models.backbone import Backbone
 class InferenceTrunk(nn.Module):
     """A copy of a backbone made for embedding only.
 
-    Batch normalisation is folded into the layer before it (in float32, so folding costs no accuracy), the layers are
-    cast to the wanted type as a whole, and memory is laid out channels-last. The embedding is normalised in float32.
+    Batch normalisation is folded into the layer before it (in float32, so folding costs no accuracy) where the
+    backbone says that this is sound. The layers are cast to the wanted type as a whole, and memory is laid out
+    channels-last. The embedding is normalised in float32.
 
     Args:
         backbone: copied; stays as it is.
@@ -28,7 +29,8 @@ class InferenceTrunk(nn.Module):
     def __init__(self, backbone: Backbone, *, device: str = "cpu", precision: str = "fp32") -> None:
         super().__init__()
         trunk = copy.deepcopy(backbone).eval().requires_grad_(False)
-        _fold_batch_norm(trunk)
+        if trunk.foldable:
+            _fold_batch_norm(trunk)
         self.dtype = torch_dtype(precision)
         self.device = torch.device(device)
         self.preprocessing = backbone.preprocessing

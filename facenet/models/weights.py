@@ -102,12 +102,12 @@ def read_tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
 
 
 def load_strictly(backbone: Backbone, tensors: dict[str, Tensor], name: str) -> None:
-    """Load exactly what the backbone needs; a classifier's ``logits.*`` in the file is passed over.
+    """Load exactly what the backbone needs; a classifier in the file is passed over.
 
     Raises:
         WeightsError: a tensor is missing, is of another shape or is not finite, or the file holds unknown ones.
     """
-    given = {key: value for key, value in tensors.items() if not key.startswith("logits.")}
+    given = backbone.own_tensors(tensors)
     needed = backbone.state_dict()
     # Files from before torch 0.4.1 have no batch counters; no output depends on them.
     missing = [key for key in needed if key not in given and not key.endswith("num_batches_tracked")]

@@ -98,10 +98,48 @@ def test_list_of_the_real_catalogue_names_licences_and_figures(run, capsys, monk
     by_name = {weights["name"]: weights for weights in document["weights"]}
     assert by_name["vggface2"]["published"][0]["value"] == 0.9965
     assert by_name["casia-webface"]["published"][0]["value"] == 0.9905
+    networks = {network["name"]: network for network in document["networks"]}
+    assert networks["resnet18"] == {
+        "name": "resnet18",
+        "embedding_size": 512,
+        "input_size": [224, 224],
+        "parameters": 11_176_512,
+        "summary": "ResNet-18 (arXiv 1512.03385)",
+        "multiply_adds": 1_813_561_344,
+        "mean": [123.675, 116.28, 103.53],
+        "std": [58.395, 57.12, 57.375],
+        "photo_crop": "margin-20",
+        "weights": ["imagenet"],
+    }
+    assert networks["inception_resnet_v1"]["weights"] == ["vggface2", "casia-webface"]
+    assert networks["mobilefacenet"]["weights"] == []
+    assert document["timm"] is True
     for weights in by_name.values():
         assert weights["at_hand"] is False
         assert weights["path"] == str(tmp_path / "checkpoints" / weights["file_name"])
         assert "not stated" in weights["licence"]
+
+
+def test_list_shows_the_networks_and_weights_under_the_same_terms_once(run, capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(models, "_has_timm", lambda: False)
+    assert run("list") == 0
+    shown = capsys.readouterr()
+    line = next(line for line in shown.out.splitlines() if "vgg16" in line)
+    for text in ("224x224", "ImageNet", "margin-20", "4,096", "134.26 M", "15,466.2 M", "imagenet"):
+        assert text in line
+    assert "127.5, 128.0" in shown.out and "five-point" in shown.out
+    assert shown.out.count("BSD-3-Clause") == 1
+    assert "pip install 'facenet[timm]'" in shown.err
+
+
+def test_weights_of_several_networks_are_pulled_by_both_names(run, monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    with pytest.raises(UsageError, match="one of resnet18:imagenet"):
+        run("pull", "imagenet", "--offline")
+    with pytest.raises(WeightsError, match="models/resnet34-b627a593.pth") as caught:
+        run("pull", "resnet34:imagenet", "--offline")
+    assert str(tmp_path / "checkpoints" / "resnet34-b627a593.pth") in str(caught.value)
 
 
 def test_pull_downloads_then_says_it_is_there(folder, run, capsys):
@@ -120,6 +158,25 @@ def test_pull_prints_one_document(folder, run, capsys):
     assert [(w["name"], w["sha256"], w["downloaded"]) for w in document["weights"]] == [("loose", SHA256, True)]
     assert run("pull", "loose", "--json") == 0
     assert json.loads(capsys.readouterr().out)["weights"][0]["downloaded"] is False
+
+
+def test_pull_checks_the_digits_it_knows_and_keeps_the_rest(folder, run, capsys, monkeypatch):
+    pinned, loose = catalogue.CATALOGUE
+    first_digits = replace(loose, name="pinned", sha256=SHA256[:8])
+    monkeypatch.setattr(catalogue, "CATALOGUE", (replace(pinned, architecture="other", sha256="0" * 8), first_digits))
+    assert run("pull", "net:pinned", "--json") == 0
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)["weights"][0]["sha256"] == SHA256
+    assert "net:pinned is now at" in shown.err and "downloading net:pinned" in shown.err
+    assert json.loads((folder / "loose.pt.sha256.json").read_bytes())["sha256"] == SHA256
+    assert run("verify", "net:pinned") == 0
+    assert run("pull", "net:pinned") == 0
+    assert "net:pinned was already at" in capsys.readouterr().err
+    with pytest.raises(WeightsError, match=f"the checksum is {SHA256} instead of 00000000"):
+        run("pull", "other:pinned")
+    assert not (folder / "pinned.pt").exists()
+    assert run("verify", "other:pinned") == 4
+    assert "'models pull other:pinned' downloads it" in capsys.readouterr().err
 
 
 def test_pull_shows_a_bar_on_a_terminal_only_and_never_on_standard_output(folder, run, capsys, monkeypatch):

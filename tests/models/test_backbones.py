@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.flop_counter import FlopCounterMode
 
 from facenet.errors import UsageError
 from facenet.models.backbone import Backbone
@@ -19,18 +20,17 @@ from facenet.models.registry import BACKBONES, build_backbone
 Exercised = Callable[[str], Backbone]
 Pictures = Callable[[int, int, int, int], Tensor]
 
-NAMES = sorted(BACKBONES)
+Inputs = Callable[[Backbone, int], Tensor]
 
+# Many weights take their time, and ResNet-34 is ResNet-18 with more of the same.
+HEAVY = ("alexnet", "resnet34", "vgg16")
+NAMES = [pytest.param(name, marks=pytest.mark.slow) if name in HEAVY else name for name in sorted(BACKBONES)]
 
-@pytest.fixture
-def inputs(pictures: Pictures) -> Callable[[Backbone, int], Tensor]:
-    """So many network inputs for a backbone."""
+# Without batch normalisation, and with nothing below zero in the embedding, random weights tell little apart.
+ALIKE = {"alexnet": 0.995, "vgg16": 0.995}
 
-    def make(backbone: Backbone, n: int) -> Tensor:
-        contract = backbone.preprocessing
-        return contract.normalise(pictures(n, contract.height, contract.width, 1))
-
-    return make
+# bfloat16 has 8 bits: what is left of them after so many random layers.
+ROUNDED = {"inception_v3": 0.95}
 
 
 def spread(embeddings: Tensor) -> float:
@@ -38,19 +38,25 @@ def spread(embeddings: Tensor) -> float:
     return float((embeddings @ embeddings.T).fill_diagonal_(-1).max())
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", sorted(BACKBONES))
 def test_the_registry_says_what_is_true(name: str) -> None:
-    entry, backbone = BACKBONES[name], build_backbone(name)
+    entry = BACKBONES[name]
+    with torch.device("meta"):
+        backbone = build_backbone(name).eval()
+    contract = backbone.preprocessing
     assert entry.name == backbone.architecture == name and entry.summary
     assert entry.embedding_size == backbone.embedding_size
-    assert entry.input_size == (backbone.preprocessing.height, backbone.preprocessing.width)
+    assert entry.input_size == (contract.height, contract.width)
+    assert (entry.mean, entry.std, entry.photo_crop) == (contract.mean, contract.std, backbone.photo_crop)
+    assert contract.for_photos(backbone.photo_crop).crop == backbone.photo_crop
     assert entry.parameters == sum(parameter.numel() for parameter in backbone.parameters())
+    with FlopCounterMode(display=False) as counter:
+        backbone(torch.empty(1, 3, contract.height, contract.width, device="meta"))
+    assert entry.multiply_adds == counter.get_total_flops() // 2
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_embeddings_are_unit_rows_of_float32(
-    name: str, exercised: Exercised, inputs: Callable[[Backbone, int], Tensor]
-) -> None:
+def test_embeddings_are_unit_rows_of_float32(name: str, exercised: Exercised, inputs: Inputs) -> None:
     backbone = exercised(name)
     batch = inputs(backbone, 4)
     with torch.no_grad():
@@ -62,9 +68,9 @@ def test_embeddings_are_unit_rows_of_float32(
     assert embeddings.dtype == rounded.dtype == torch.float32
     for rows in (embeddings, rounded):
         torch.testing.assert_close(rows.norm(dim=1), torch.ones(4), atol=1e-6, rtol=0)
-    assert spread(embeddings) < 0.9, "the network is collapsed, and this test shows nothing"
+    assert spread(embeddings) < ALIKE.get(name, 0.9), "the network is collapsed, and this test shows nothing"
     torch.testing.assert_close(singly, embeddings, atol=1e-5, rtol=0)
-    assert float((rounded * embeddings).sum(dim=1).min()) > 0.98
+    assert float((rounded * embeddings).sum(dim=1).min()) > ROUNDED.get(name, 0.98)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -80,14 +86,16 @@ def test_the_seed_alone_decides_the_weights(name: str) -> None:
 
 
 def test_unknown_names_are_refused_with_the_known_ones() -> None:
-    with pytest.raises(UsageError, match="unknown backbone 'resnet': choose one of inception_resnet_v1, mobilefacenet"):
+    with pytest.raises(UsageError, match=r"unknown backbone 'resnet' \(did you mean resnet\d\d\?\): choose one of inc"):
         build_backbone("resnet")
+    with pytest.raises(
+        UsageError, match=r"^unknown backbone 'a\\nb': choose one of .*mobilefacenet, .*, or timm:NAME$"
+    ):
+        build_backbone("a\nb")
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_stages_hold_every_weight_once_in_the_order_of_use(
-    name: str, exercised: Exercised, inputs: Callable[[Backbone, int], Tensor]
-) -> None:
+def test_stages_hold_every_weight_once_in_the_order_of_use(name: str, exercised: Exercised, inputs: Inputs) -> None:
     backbone = exercised(name)
     stages = backbone.stages()
     assert len({stage for stage, _ in stages}) == len(stages)
@@ -106,7 +114,7 @@ def test_stages_hold_every_weight_once_in_the_order_of_use(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_gradient_reaches_every_weight(name: str, inputs: Callable[[Backbone, int], Tensor]) -> None:
+def test_a_gradient_reaches_every_weight(name: str, inputs: Inputs) -> None:
     backbone = build_backbone(name).train()
     embeddings = backbone(inputs(backbone, 3))
     # Unit rows have a length that never changes: only a direction gives a gradient.
@@ -117,10 +125,10 @@ def test_a_gradient_reaches_every_weight(name: str, inputs: Callable[[Backbone, 
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_random_weights_tell_pictures_apart_in_training(name: str, inputs: Callable[[Backbone, int], Tensor]) -> None:
+def test_random_weights_tell_pictures_apart_in_training(name: str, inputs: Inputs) -> None:
     backbone = build_backbone(name).train()
     with torch.no_grad():
-        assert spread(backbone(inputs(backbone, 8))) < 0.9
+        assert spread(backbone(inputs(backbone, 8))) < ALIKE.get(name, 0.9)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -133,7 +141,7 @@ def test_the_fingerprint_follows_the_weights_and_nothing_else(name: str, exercis
     assert backbone.fingerprint() != before
 
 
-def test_inception_equals_facenet_pytorch(exercised: Exercised, inputs: Callable[[Backbone, int], Tensor]) -> None:
+def test_inception_equals_facenet_pytorch(exercised: Exercised, inputs: Inputs) -> None:
     ours = exercised("inception_resnet_v1")
     theirs = facenet_pytorch.InceptionResnetV1(pretrained=None, classify=True, num_classes=7).eval()
     keys = {key: value.shape for key, value in theirs.state_dict().items() if not key.startswith("logits.")}
@@ -201,9 +209,7 @@ def mobilefacenet_by_hand(state: dict[str, Tensor], x: Tensor) -> Tensor:
     return functional.normalize(x[:, :, 0, 0])
 
 
-def test_mobilefacenet_equals_its_table_of_layers(
-    exercised: Exercised, inputs: Callable[[Backbone, int], Tensor]
-) -> None:
+def test_mobilefacenet_equals_its_table_of_layers(exercised: Exercised, inputs: Inputs) -> None:
     backbone = exercised("mobilefacenet")
     batch = inputs(backbone, 4)
     with torch.no_grad():

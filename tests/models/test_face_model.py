@@ -156,13 +156,14 @@ def test_nonsense_is_refused_with_what_is_possible(trunk: Backbone, trainable: s
     assert all(parameter.requires_grad for parameter in trunk.parameters()), "half of the work was done"
 
 
-@pytest.mark.parametrize("name", list(BACKBONES))
-def test_frozen_batch_norm_keeps_its_statistics_while_scale_and_shift_learn(name: str) -> None:
+@pytest.mark.parametrize("name", sorted(set(BACKBONES) - {"alexnet", "vgg16"}))
+def test_frozen_batch_norm_keeps_its_statistics_while_scale_and_shift_learn(
+    name: str, inputs: Callable[[Backbone, int], Tensor]
+) -> None:
     trunk = build_backbone(name, seed=0)
     model = FaceModel(trunk, frozen_batch_norm=True).train()
     before = {key: value.clone() for key, value in model.state_dict().items() if "running" in key}
-    height, width = trunk.preprocessing.height, trunk.preprocessing.width
-    model(torch.randn(4, 3, height, width, generator=torch.Generator().manual_seed(0))).square().sum().backward()
+    model(inputs(trunk, 4)).square().sum().backward()
     after = model.state_dict()
     assert before and all(torch.equal(value, after[key]) for key, value in before.items())
     norms = [module for module in trunk.modules() if isinstance(module, torch.nn.BatchNorm2d)]
