@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -242,20 +241,3 @@ def test_millions_of_samples_cost_a_number_each() -> None:
     assert (batch[:, :, 1] == places.recordings[:, np.newaxis]).all()
     wanted = places.rows[:, np.newaxis] + np.arange(-3, 4)
     assert (batch[:, :, 0] == wanted.clip(0, lengths[places.recordings][:, np.newaxis] - 1)).all()
-
-
-@pytest.mark.slow
-def test_the_last_sample_is_as_near_as_the_first() -> None:
-    few = FrameSequences(made([10] * 10), context=2)
-    many = FrameSequences([np.zeros((10, 2), dtype=np.float32)] * 100_000, context=2)
-
-    def seconds(frames: FrameSequences, sample: int) -> float:
-        times = []
-        for _ in range(7):
-            began = time.perf_counter()
-            for _ in range(2_000):
-                frames[sample]
-            times.append(time.perf_counter() - began)
-        return min(times)
-
-    assert seconds(many, len(many) - 1) < 20 * seconds(few, 0)
