@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 from facenet.commands.evaluate_shared import (
     Verbs,
     add_protocol,
+    asked,
     carry_out,
     counts,
     finish,
-    judging_from,
-    reading_from,
 )
 from facenet.errors import UsageError
 
@@ -55,9 +54,7 @@ def run(args: argparse.Namespace) -> int:
             ks=args.k,
             device=args.device,
             precision=args.precision,
-            reading=reading_from(args),
-            judging=judging_from(args),
-            progress=screen.bar("pictures"),
+            **asked(args, screen),
         )
 
     return carry_out(args, study)

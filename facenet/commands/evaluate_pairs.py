@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facenet.commands.evaluate_shared import (
     Verbs,
     add_protocol,
-    carry_out,
     finish,
-    judging_from,
+    measure,
     rates,
-    reading_from,
 )
-from facenet.commands.model_flags import embedder_from
 
 if TYPE_CHECKING:
-    from facenet.commands.screen import Screen
-    from facenet.evaluation.study import Study
+    pass
 
 _LFW = """\
 View 2 of Labeled Faces in the Wild: the threshold is fitted on nine folds and scored on the tenth. Gives the mean
@@ -75,56 +72,27 @@ def run_lfw(args: argparse.Namespace) -> int:
     """Evaluate; always 0."""
     from facenet.workflows.study_pairs import lfw_study
 
-    def study(screen: Screen) -> Study:
-        return lfw_study(
-            embedder_from(args, screen.bar("downloading weights")),
-            args.images,
-            args.pairs,
-            centre=args.centre,
-            targets=args.target_fmr,
-            reading=reading_from(args),
-            judging=judging_from(args),
-            progress=screen.bar("pictures"),
-        )
-
-    return carry_out(args, study)
+    return measure(
+        args,
+        partial(lfw_study, images=args.images, pairs=args.pairs, centre=args.centre, targets=args.target_fmr),
+    )
 
 
 def run_pairs(args: argparse.Namespace) -> int:
     """Evaluate; always 0."""
     from facenet.workflows.study_pairs import pairs_study
 
-    def study(screen: Screen) -> Study:
-        return pairs_study(
-            embedder_from(args, screen.bar("downloading weights")),
-            args.pairs,
-            images=args.images,
-            centre=args.centre,
-            targets=args.target_fmr,
-            reading=reading_from(args),
-            judging=judging_from(args),
-            progress=screen.bar("pictures"),
-        )
-
-    return carry_out(args, study)
+    return measure(
+        args,
+        partial(pairs_study, pairs=args.pairs, images=args.images, centre=args.centre, targets=args.target_fmr),
+    )
 
 
 def run_verification(args: argparse.Namespace) -> int:
     """Evaluate; always 0."""
     from facenet.workflows.study_pairs import verification_study
 
-    def study(screen: Screen) -> Study:
-        return verification_study(
-            embedder_from(args, screen.bar("downloading weights")),
-            args.data,
-            most=args.most,
-            targets=args.target_fmr,
-            reading=reading_from(args),
-            judging=judging_from(args),
-            progress=screen.bar("pictures"),
-        )
-
-    return carry_out(args, study)
+    return measure(args, partial(verification_study, data=args.data, most=args.most, targets=args.target_fmr))
 
 
 def _finish_pairs(parser: argparse.ArgumentParser, handler: str) -> None:

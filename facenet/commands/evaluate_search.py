@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facenet.commands.evaluate_shared import (
     Verbs,
     add_protocol,
-    carry_out,
     counts,
     finish,
-    judging_from,
+    measure,
     rates,
-    reading_from,
 )
 from facenet.commands.gallery_shared import positive
-from facenet.commands.model_flags import embedder_from
 
 if TYPE_CHECKING:
-    from facenet.commands.screen import Screen
-    from facenet.evaluation.study import Study
+    pass
 
 _IDENTIFICATION = """\
 Enrolls people and searches for them. With --data some pictures of each person are enrolled and the others search;
@@ -94,33 +91,14 @@ def run_identification(args: argparse.Namespace) -> int:
         strangers_aligned=None if args.strangers_aligned is None else args.strangers_aligned == "yes",
     )
 
-    def study(screen: Screen) -> Study:
-        return identification_study(
-            embedder_from(args, screen.bar("downloading weights")),
-            sets,
-            fusion=args.fusion,
-            ranks=args.ranks,
-            targets=args.target_fpir,
-            reading=reading_from(args),
-            judging=judging_from(args),
-            progress=screen.bar("pictures"),
-        )
-
-    return carry_out(args, study)
+    return measure(
+        args,
+        partial(identification_study, sets=sets, fusion=args.fusion, ranks=args.ranks, targets=args.target_fpir),
+    )
 
 
 def run_retrieval(args: argparse.Namespace) -> int:
     """Evaluate; always 0."""
     from facenet.workflows.study_search import retrieval_study
 
-    def study(screen: Screen) -> Study:
-        return retrieval_study(
-            embedder_from(args, screen.bar("downloading weights")),
-            args.data,
-            ks=args.k,
-            reading=reading_from(args),
-            judging=judging_from(args),
-            progress=screen.bar("pictures"),
-        )
-
-    return carry_out(args, study)
+    return measure(args, partial(retrieval_study, data=args.data, ks=args.k))

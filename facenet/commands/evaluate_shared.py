@@ -6,12 +6,12 @@ import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from facenet.commands.common import add_common_flags, emit_json, note
 from facenet.commands.evaluate_tables import say_study, show_study
 from facenet.commands.gallery_shared import ONE_FACE, positive, rate_value, threshold_value
-from facenet.commands.model_flags import add_model_flags
+from facenet.commands.model_flags import add_model_flags, embedder_from
 from facenet.errors import UsageError, printable
 
 if TYPE_CHECKING:
@@ -191,6 +191,25 @@ def require_place(args: argparse.Namespace) -> None:
         require_report_folder(args.report)
     elif args.no_pictures:
         raise UsageError("--no-pictures goes with --report")
+
+
+def measure(args: argparse.Namespace, protocol: Callable[..., Study]) -> int:
+    """Carry out a protocol with the network that the flags name; always 0.
+
+    Args:
+        args: parsed by a parser that :func:`finish` completed.
+        protocol: takes an embedder, and by name what :func:`asked` gives.
+    """
+
+    def study(screen: Screen) -> Study:
+        return protocol(embedder_from(args, screen.bar("downloading weights")), **asked(args, screen))
+
+    return carry_out(args, study)
+
+
+def asked(args: argparse.Namespace, screen: Screen) -> dict[str, Any]:
+    """What every protocol is told by name: how pictures are read, how figures are made, who shows the progress."""
+    return {"reading": reading_from(args), "judging": judging_from(args), "progress": screen.bar("pictures")}
 
 
 def carry_out(args: argparse.Namespace, study_of: Callable[[Screen], Study]) -> int:

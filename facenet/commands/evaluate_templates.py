@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facenet.commands.evaluate_pairs import add_target_fmr
-from facenet.commands.evaluate_shared import Verbs, add_protocol, carry_out, finish, judging_from, reading_from
-from facenet.commands.model_flags import embedder_from
+from facenet.commands.evaluate_shared import Verbs, add_protocol, finish, measure
 
 if TYPE_CHECKING:
-    from facenet.commands.screen import Screen
-    from facenet.evaluation.study import Study
+    pass
 
 _ABOUT = """\
 The 1:1 protocol of the IJB sets, with files in their text layout: MEDIA has lines `NAME TEMPLATE MEDIUM`, PAIRS has
@@ -36,17 +35,14 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate; always 0."""
     from facenet.workflows.study_templates import templates_study
 
-    def study(screen: Screen) -> Study:
-        return templates_study(
-            embedder_from(args, screen.bar("downloading weights")),
-            args.images,
-            args.media,
-            args.pairs,
+    return measure(
+        args,
+        partial(
+            templates_study,
+            images=args.images,
+            media=args.media,
+            pairs=args.pairs,
             landmarks=args.landmarks,
             targets=args.target_fmr,
-            reading=reading_from(args),
-            judging=judging_from(args),
-            progress=screen.bar("pictures"),
-        )
-
-    return carry_out(args, study)
+        ),
+    )
