@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from facenet.commands.evaluate_shared import (
     Verbs,
@@ -14,9 +13,6 @@ from facenet.commands.evaluate_shared import (
     measure,
     rates,
 )
-
-if TYPE_CHECKING:
-    pass
 
 _LFW = """\
 View 2 of Labeled Faces in the Wild: the threshold is fitted on nine folds and scored on the tenth. Gives the mean

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from facenet.commands.evaluate_shared import (
     Verbs,
@@ -16,9 +15,6 @@ from facenet.commands.evaluate_shared import (
     rates,
 )
 from facenet.commands.gallery_shared import positive
-
-if TYPE_CHECKING:
-    pass
 
 _IDENTIFICATION = """\
 Enrolls people and searches for them. With --data some pictures of each person are enrolled and the others search;

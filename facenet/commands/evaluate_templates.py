@@ -5,13 +5,9 @@ from __future__ import annotations
 import argparse
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from facenet.commands.evaluate_pairs import add_target_fmr
 from facenet.commands.evaluate_shared import Verbs, add_protocol, finish, measure
-
-if TYPE_CHECKING:
-    pass
 
 _ABOUT = """\
 The 1:1 protocol of the IJB sets, with files in their text layout: MEDIA has lines `NAME TEMPLATE MEDIUM`, PAIRS has
