@@ -11,11 +11,13 @@ import sys
 from collections.abc import Callable, Sequence
 
 from facenet._version import __version__
-from facenet.errors import FacenetError, UsageError
+from facenet.errors import FacenetError, UsageError, printable
 
 _COMMANDS = (
-    "train", "evaluate", "predict", "embed", "enroll", "identify", "verify", "gallery", "demo", "dataset", "models",
+    "train", "evaluate", "predict", "embed", "enroll", "identify", "verify", "tracks", "gallery", "demo", "dataset",
+    "models",
 )  # fmt: skip
+_MODULES = ("inception", "classification", "siamese")
 _USAGE = 2
 _INTERRUPTED = 130
 
@@ -23,6 +25,7 @@ _ORIGINAL = """\
 the original command lines:
   python cli.py --train-module inception       fine-tune the embedding network with triplets
   python cli.py --train-module classification  train the head on the tuned network
+  python cli.py --train-module NAME            train by a recipe, see `python cli.py train --list`
   python cli.py --train 0                      evaluate the newest checkpoint
 each takes the flags of `train` or `evaluate`, such as --rootdir DIR, --lr, --bs, --ep, --check 1 (resume)
 """
@@ -91,10 +94,26 @@ def _translated(argv: list[str]) -> list[str]:
         return argv
     parser = argparse.ArgumentParser(prog="facenet", allow_abbrev=False, add_help=False)
     parser.add_argument("--train", type=int, choices=(0, 1), default=1)
-    parser.add_argument("--train-module", choices=("inception", "classification"))
+    parser.add_argument("--train-module")
     known, rest = parser.parse_known_args(argv)
     if known.train == 0:
         return ["evaluate", *rest]
     if known.train_module is None:
-        raise UsageError("--train 1 needs --train-module inception or --train-module classification")
-    return ["train", known.train_module, *rest]
+        raise UsageError("--train 1 needs --train-module inception, --train-module classification or a recipe's name")
+    if known.train_module in _MODULES:
+        return ["train", known.train_module, *rest]
+    return ["train", "--recipe", _recipe_word(known.train_module), *rest]
+
+
+def _recipe_word(module: str) -> str:
+    """The word, if it names a recipe or a file; otherwise an error that names whatever is nearest."""
+    from facenet.recipes.recipe import is_path, nearest, recipe_names
+
+    names = recipe_names()
+    if module not in names and not is_path(module):
+        near = nearest(module, [*_MODULES, *names])
+        raise UsageError(
+            f"--train-module takes {', '.join(_MODULES)} or a recipe's name, not '{printable(module)}'{near}: "
+            "see `python cli.py train --list`"
+        )
+    return module

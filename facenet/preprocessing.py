@@ -46,7 +46,9 @@ class Preprocessing:
             mouth come to lie on the standard 112×112 or 112×96 template), ``"margin-N"`` (the detector's box,
             stretched to the input size, with a margin of N pixels of the input as facenet-pytorch counts them), or
             ``"none"`` where every picture is a face as it is.
-        fit: ``"cover"``: scale with the sides' ratio kept until the input is covered, then cut the middle out.
+        fit: how a whole picture becomes the input: ``"cover"``: scale with the sides' ratio kept until the input is
+            covered, then cut the middle out; ``"cover-N"``: likewise, but scale until the shorter side has N pixels, as
+            networks for general pictures are published with (resize to 256, cut 224 by 224 from the middle).
         colour: order of the channels, ``"RGB"``.
         mean, std: each value ``x`` in ``[0, 255]`` becomes ``(x - mean) / std``; one number, or three: for red, green
             and blue.
@@ -64,7 +66,7 @@ class Preprocessing:
     interpolation: str = "bilinear-antialias"
 
     def __post_init__(self) -> None:
-        allowed = {"fit": "cover", "colour": "RGB", "interpolation": "bilinear-antialias"}
+        allowed = {"colour": "RGB", "interpolation": "bilinear-antialias"}
         for field, value in allowed.items():
             if getattr(self, field) != value:
                 raise UsageError(f"preprocessing {field} must be {value!r}, not {getattr(self, field)!r}")
@@ -76,6 +78,13 @@ class Preprocessing:
             raise UsageError(f"preprocessing detector {self.detector!r} does not go with crop {self.crop!r}")
         if not (1 <= self.height <= _LARGEST_SIDE and 1 <= self.width <= _LARGEST_SIDE):
             raise UsageError(f"network input of {self.height}x{self.width} pixels: sides must be 1 to {_LARGEST_SIDE}")
+        if self.fit != "cover" and self._shorter_side is None:
+            raise UsageError(
+                f"preprocessing fit must be 'cover' or 'cover-N' with N from {max(self.height, self.width)} to "
+                f"{_LARGEST_SIDE}, not {self.fit!r}"
+            )
+        if self.fit != "cover" and self.finds_faces:
+            raise UsageError(f"preprocessing fit {self.fit!r} is for whole pictures, not for faces cut by {self.crop}")
         for field in ("mean", "std"):
             # JSON knows lists only; as a tuple, contracts can be compared and hashed.
             object.__setattr__(self, field, _per_channel(getattr(self, field)))
@@ -94,13 +103,17 @@ class Preprocessing:
 
     def for_photos(self, crop: str) -> Preprocessing:
         """The same contract for photos: faces found by MTCNN and cut out by ``crop``."""
-        return replace(self, detector="mtcnn", crop=crop)
+        return replace(self, detector="mtcnn", crop=crop, fit="cover")
+
+    @property
+    def _shorter_side(self) -> int | None:
+        """N of a fit of ``"cover-N"`` that can be."""
+        side = _counted(self.fit, "cover-")
+        return side if side is not None and max(self.height, self.width) <= side <= _LARGEST_SIDE else None
 
     def _margin(self, crop: str) -> int | None:
-        digits = crop.removeprefix("margin-")
-        if digits == crop or not digits.isascii() or not digits.isdigit() or str(int(digits)) != digits:
-            return None
-        return int(digits) if int(digits) < min(self.height, self.width) else None
+        margin = _counted(crop, "margin-")
+        return margin if margin is not None and margin < min(self.height, self.width) else None
 
     def load(self, path: str | os.PathLike[str]) -> Tensor:
         """Picture file → face: ``uint8 (3, height, width)``, laid out in memory as ``(height, width, 3)``.
@@ -110,24 +123,31 @@ class Preprocessing:
         Raises:
             UnreadableImage: as :func:`facenet.images.load_image`.
         """
-        return self.to_face(load_image(path, at_least=(2 * self.height, 2 * self.width)))
+        return self.to_face(load_image(path, at_least=(2 * self._covered[0], 2 * self._covered[1])))
 
     def to_face(self, image: np.ndarray) -> Tensor:
         """Image → face: ``uint8 (H, W, 3)`` → ``uint8 (3, height, width)``, laid out in memory as it came."""
         # A view in (3, H, W) order over (H, W, 3) memory takes torchvision's fast path for interleaved pixels.
         picture = torch.from_numpy(image).permute(2, 0, 1)
         high, wide = image.shape[:2]
-        scale = max(self.height / high, self.width / wide)
+        covered = self._covered
+        scale = max(covered[0] / high, covered[1] / wide)
         longest = (math.ceil(_LONGEST * self.height / scale), math.ceil(_LONGEST * self.width / scale))
         if high > longest[0] or wide > longest[1]:
             # One row of a million pixels, scaled until it is as high as the input, would not fit in memory.
             high, wide = min(high, longest[0]), min(wide, longest[1])
             # Copied, for resizing keeps the pixels interleaved only where they lie without gaps.
             picture = _middle(picture, high, wide).permute(1, 2, 0).contiguous().permute(2, 0, 1)
-        size = [max(self.height, round(high * scale)), max(self.width, round(wide * scale))]
+        size = [max(covered[0], round(high * scale)), max(covered[1], round(wide * scale))]
         if size != [high, wide]:
             picture = transform.resize(picture, size, interpolation=InterpolationMode.BILINEAR, antialias=True)
         return _middle(picture, self.height, self.width)
+
+    @property
+    def _covered(self) -> tuple[int, int]:
+        """What a picture is scaled to cover, height and width."""
+        side = self._shorter_side
+        return (self.height, self.width) if side is None else (side, side)
 
     def normalise(self, faces: Tensor) -> Tensor:
         """Faces → network input: ``uint8 (n, 3, height, width)`` → ``float32``, same shape, layout and device."""
@@ -151,6 +171,14 @@ class Preprocessing:
             return cls(**values)
         except (TypeError, UsageError) as error:
             raise CheckpointError(f"the preprocessing contract cannot be read: {error}") from error
+
+
+def _counted(text: str, prefix: str) -> int | None:
+    """The number behind a prefix, or None if it is not this prefix with a plain number."""
+    digits = text.removeprefix(prefix) if isinstance(text, str) else text
+    if digits == text or not digits.isascii() or not digits.isdigit() or str(int(digits)) != digits:
+        return None
+    return int(digits)
 
 
 def _per_channel(value: PerChannel | list[float]) -> PerChannel:

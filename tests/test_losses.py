@@ -18,7 +18,14 @@ from torch import Tensor
 
 from facenet.errors import TrainingDiverged, UsageError
 from facenet.geometry import normalise
-from facenet.losses import Reduction, TripletLoss, TripletObjective, embedding_spread
+from facenet.losses import (
+    MeanDifferenceLoss,
+    Reduction,
+    TripletLoss,
+    TripletObjective,
+    embedding_spread,
+    triplet_loss,
+)
 from facenet.mining import Fallback, Strategy, Triplets, mine
 
 
@@ -313,3 +320,134 @@ class TestEmbeddingSpread:
         rows[1, 1] = bad
         with pytest.raises(TrainingDiverged):
             embedding_spread(rows)
+
+
+def raw_rows(seed: int, count: int = 12, width: int = 8) -> Tensor:
+    """Rows of any length, float64."""
+    return 10 * torch.randn(count, width, generator=seeded(seed), dtype=torch.float64)
+
+
+def any_triplets(seed: int, count: int = 40, rows: int = 12) -> Triplets:
+    return Triplets(*torch.randint(rows, (3, count), generator=seeded(seed)))
+
+
+class TestMeanDifferenceLoss:
+    @given(seeds, st.sampled_from([0.1, 0.3, 5.0]))
+    def test_is_the_published_formula(self, seed: int, margin: float) -> None:
+        rows, triplets = raw_rows(seed), any_triplets(seed)
+        table, width = rows.tolist(), rows.shape[1]
+
+        def mean_difference(a: int, b: int) -> float:
+            return sum(x - y for x, y in zip(table[a], table[b], strict=True)) / width
+
+        losses = [max(0.0, mean_difference(a, p) - mean_difference(a, n) + margin) for a, p, n in as_list(triplets)]
+        result = MeanDifferenceLoss(margin)(rows, triplets)
+        assert result.loss.item() == pytest.approx(sum(losses) / len(losses))
+        assert result.active_fraction.item() == pytest.approx(sum(loss > 0 for loss in losses) / len(losses))
+        assert result.count == len(triplets)
+
+    @given(seeds)
+    def test_differences_of_opposite_sign_cancel(self, seed: int) -> None:
+        """Permuted embeddings are anything but alike, yet nothing is between them."""
+        row = raw_rows(seed, count=1)
+        turned = row[:, torch.randperm(8, generator=seeded(seed))]
+        result = MeanDifferenceLoss(0.3)(torch.cat([row, turned, row]), Triplets(*torch.tensor([[0], [1], [2]])))
+        assert result.loss.item() == pytest.approx(0.3)
+
+    @given(seeds)
+    def test_the_anchor_drops_out(self, seed: int) -> None:
+        rows, triplets = raw_rows(seed), any_triplets(seed)
+        loss = MeanDifferenceLoss(0.3)
+        others = Triplets(torch.randint(12, (40,), generator=seeded(seed + 1)), triplets.positives, triplets.negatives)
+        assert loss(rows, triplets).loss.item() == pytest.approx(loss(rows, others).loss.item())
+
+    @given(seeds)
+    def test_only_one_number_of_a_picture_counts(self, seed: int) -> None:
+        rows, triplets = raw_rows(seed), any_triplets(seed)
+        flat = rows.mean(dim=1, keepdim=True).expand_as(rows)
+        loss = MeanDifferenceLoss(0.3)
+        assert loss(rows, triplets).loss.item() == pytest.approx(loss(flat, triplets).loss.item())
+
+    @given(seeds, st.sampled_from([0.1, 0.3]))
+    def test_no_embeddings_get_below_the_margin_if_all_pictures_play_both_parts_alike(
+        self, seed: int, margin: float
+    ) -> None:
+        roles = torch.randint(12, (2, 40), generator=seeded(seed))
+        anchors = torch.zeros(80, dtype=torch.int64)
+        both_ways = Triplets(anchors, torch.cat([roles[0], roles[1]]), torch.cat([roles[1], roles[0]]))
+        assert MeanDifferenceLoss(margin)(raw_rows(seed), both_ways).loss.item() >= margin * (1 - 1e-12)
+
+    @given(seeds, st.integers(2, 40))
+    def test_is_bounded_for_unit_rows(self, seed: int, width: int) -> None:
+        rows, triplets = normalise(raw_rows(seed, width=width)), any_triplets(seed)
+        loss = MeanDifferenceLoss(9.0)(rows, triplets).loss.item()
+        assert 9 - 2 / math.sqrt(width) <= loss <= 9 + 2 / math.sqrt(width)
+        # The bounds are reached: all values alike, once with either sign.
+        ends = torch.tensor([1.0, -1.0], dtype=torch.float64)[:, None].expand(2, width) / math.sqrt(width)
+        least = MeanDifferenceLoss(9.0)(ends, Triplets(*torch.tensor([[0], [0], [1]])))
+        assert least.loss.item() == pytest.approx(9 - 2 / math.sqrt(width))
+
+    def test_its_distances_are_squared_l2(self) -> None:
+        embeddings, labels = random_batch()
+        triplets = mine(embeddings, labels, "random", generator=seeded())
+        expected, found = TripletLoss()(embeddings, triplets), MeanDifferenceLoss()(embeddings, triplets)
+        assert found.positive_distance == expected.positive_distance
+        assert found.negative_distance == expected.negative_distance
+
+    def test_computes_in_float32_under_autocast(self) -> None:
+        embeddings, labels = random_batch()
+        embeddings = embeddings.float()
+        triplets = mine(embeddings, labels)
+        plain = MeanDifferenceLoss()(embeddings, triplets).loss
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            inside = MeanDifferenceLoss()(embeddings, triplets).loss
+        assert inside.dtype == torch.float32
+        assert torch.equal(plain, inside)
+
+    @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+    def test_half_precision_embeddings(self, dtype: torch.dtype) -> None:
+        embeddings, labels = random_batch()
+        rows = embeddings.to(dtype).requires_grad_()
+        result = MeanDifferenceLoss()(rows, mine(rows, labels))
+        result.loss.backward()
+        assert result.loss.dtype == torch.float32
+        assert rows.grad is not None and rows.grad.dtype == dtype and rows.grad.isfinite().all()
+
+    def test_gradient_is_the_derivative(self) -> None:
+        rows, triplets = raw_rows(0), any_triplets(0)
+        loss = MeanDifferenceLoss(0.3)
+        assert torch.autograd.gradcheck(lambda given_rows: loss(given_rows, triplets).loss, rows.requires_grad_())
+
+    @pytest.mark.parametrize("size", [0, 4])
+    def test_no_triplet_is_a_differentiable_zero(self, size: int) -> None:
+        embeddings = torch.full((size, 512), 1000.0, dtype=torch.float16, requires_grad=True)
+        result = MeanDifferenceLoss()(embeddings, no_triplets())
+        result.loss.backward()
+        assert result.loss.item() == 0.0 and (result.count, result.positive_distance) == (0, None)
+        assert embeddings.grad is not None and torch.equal(embeddings.grad, torch.zeros_like(embeddings))
+
+    @pytest.mark.parametrize("index", [-1, 4])
+    @pytest.mark.parametrize("place", [0, 1, 2])
+    def test_refuses_triplets_of_another_batch(self, index: int, place: int) -> None:
+        indices = torch.tensor([[0], [1], [2]])
+        indices[place] = index
+        with pytest.raises(UsageError, match="outside the batch of 4"):
+            MeanDifferenceLoss()(torch.eye(4), Triplets(*indices))
+
+    @pytest.mark.parametrize("margin", [0.0, -1.0, math.inf, math.nan])
+    def test_refuses_an_impossible_margin(self, margin: float) -> None:
+        with pytest.raises(UsageError, match="margin"):
+            MeanDifferenceLoss(margin)
+
+
+class TestLossByName:
+    def test_the_squared_distance_is_the_default(self) -> None:
+        assert repr(triplet_loss()) == repr(TripletLoss())
+        assert repr(triplet_loss("squared-l2", 0.7, soft=True)) == repr(TripletLoss(0.7, soft=True))
+        assert repr(triplet_loss("mean-difference", 0.7)) == repr(MeanDifferenceLoss(0.7))
+
+    def test_refuses_what_there_is_not(self) -> None:
+        with pytest.raises(UsageError, match="unknown loss 'l2': choose one of squared-l2, mean-difference"):
+            triplet_loss("l2")
+        with pytest.raises(UsageError, match="mean-difference has no soft margin.*squared-l2"):
+            triplet_loss("mean-difference", soft=True)

@@ -13,6 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from torchvision import transforms
 from torchvision.transforms.functional import normalize
 
 from facenet.errors import CheckpointError, UnreadableImage, UsageError
@@ -57,6 +58,23 @@ def test_pixels_are_those_of_a_plain_resize_and_crop(size: tuple[int, int], targ
     expected = np.asarray(resized)[top : top + target[0], left : left + target[1]]
     face = Preprocessing(*target).to_face(image).permute(1, 2, 0).numpy()
     assert np.abs(face.astype(int) - expected.astype(int)).mean() <= 1
+
+
+@pytest.mark.parametrize("size", [(250, 250), (300, 260), (256, 256), (100, 640)])
+def test_cover_may_be_wider_than_the_input(size: tuple[int, int]) -> None:
+    image = photograph(*size)
+    torchvision = transforms.Compose([transforms.Resize(256, antialias=True), transforms.CenterCrop(224)])
+    expected = torchvision(torch.from_numpy(image).permute(2, 0, 1))
+    face = Preprocessing(224, 224, fit="cover-256").to_face(image)
+    assert face.shape == expected.shape == (3, 224, 224)
+    # Where the sides round to odd numbers the middle may lie a pixel aside.
+    assert (face.int() - expected.int()).abs().float().mean() < (1 if size[0] == size[1] else 12)
+
+
+def test_photos_are_cut_by_the_detector_whatever_the_fit_was() -> None:
+    contract = Preprocessing(224, 224, fit="cover-256")
+    assert contract.for_photos("margin-20") == Preprocessing(224, 224, detector="mtcnn", crop="margin-20")
+    assert Preprocessing.from_dict(contract.to_dict()) == contract
 
 
 def test_right_size_is_passed_through() -> None:
@@ -155,6 +173,13 @@ def test_stack_faces() -> None:
         {"std": (1.0, math.inf, 1.0)},
         {"std": [1.0] * 4},
         {"fit": "squash"},
+        {"fit": "cover-"},
+        {"fit": "cover-159"},
+        {"fit": "cover-0256"},
+        {"fit": "cover-4097"},
+        {"fit": 256},
+        {"fit": "cover-256", "detector": "mtcnn", "crop": "margin-14"},
+        {"detector": "mtcnn", "crop": 14},
         {"colour": "BGR"},
         {"interpolation": "nearest"},
     ],

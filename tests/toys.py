@@ -11,14 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from facenet.data.combinations import balanced_pairs
 from facenet.data.splits import Holdout
+from facenet.evaluation.pair_decisions import decide_pairs
 from facenet.evaluation.pairs import all_or_sampled_pairs, score_pairs
 from facenet.evaluation.verification import verify_pairs
 from facenet.models.backbone import Backbone
 from facenet.models.face_model import FaceModel
-from facenet.models.heads import build_head
 from facenet.preprocessing import Preprocessing
-from facenet.training.checkpoint import Description, load_model
+from facenet.training.checkpoint import Description, build_model, load_model
 from facenet.training.config import TrainingConfig
 from facenet.training.engine import Trainer
 from facenet.training.monitor import Silence
@@ -100,7 +101,10 @@ def toy_trainer(
     evaluate: Callable[[FaceModel], dict[str, float]] | None = None,
     listener: Any = None,
 ) -> Trainer:
-    """A trainer in ``folder``, freshly begun or with the weights of the folder's last checkpoint."""
+    """A trainer in ``folder``, freshly begun or with the weights of the folder's last checkpoint.
+
+    With whatever word for anchors in the configuration, the first picture of each person is one.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     run = RunFolder(folder)
     faces, labels = toy_faces()
@@ -118,7 +122,7 @@ def toy_trainer(
         source = EmbeddingSource(table, labels, torch.device("cpu"))
     return Trainer(
         model,
-        build_task(labels.numpy(), config),
+        build_task(labels.numpy(), config, np.arange(len(labels)) % PICTURES == 0 if config.anchor else None),
         source,
         config,
         run,
@@ -137,6 +141,10 @@ def toy_metrics(model: FaceModel) -> dict[str, float]:
         found = {}
         if model.head is not None:
             found["accuracy"] = float((model.head.logits(embeddings).argmax(dim=1) == labels).float().mean())
+        if model.pair_head is not None:
+            first, second = balanced_pairs(labels.numpy())
+            same = labels.numpy()[first] == labels.numpy()[second]
+            found["pair_f1"] = decide_pairs(model.pair_head, embeddings, first, second, same).f1
     pairs = all_or_sampled_pairs(labels.numpy())
     verification = verify_pairs(score_pairs(embeddings, pairs), pairs.genuine, people=pairs.people(labels.numpy()))
     return {**found, "roc_auc": verification.roc_auc}
@@ -146,10 +154,7 @@ def _fresh(config: TrainingConfig) -> tuple[FaceModel, Description]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         trunk = ToyBackbone()
-    people: tuple[str, ...] = ()
-    head = None
-    if config.task == "classification":
-        people, head = NAMES, build_head(config.head, trunk.embedding_size, PEOPLE, seed=config.seed)
+    people = NAMES if config.task == "classification" else ()
     description = Description(
         config=config,
         holdout=Holdout(),
@@ -161,4 +166,4 @@ def _fresh(config: TrainingConfig) -> tuple[FaceModel, Description]:
         step=0,
         metrics={},
     )
-    return FaceModel(trunk, head, trainable=config.trainable), description
+    return build_model(trunk, config, people), description

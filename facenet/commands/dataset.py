@@ -1,4 +1,4 @@
-"""``dataset audit|align|draw|pairs``: what is in a folder of people, faces cut out of it, sample people, pairs."""
+"""``dataset VERB``: folders of people: what is in them, and what can be made of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facenet.commands.common import add_common_flags, emit_json, note, print_table
+from facenet.commands.dataset_expressions import add_expressions
 from facenet.commands.dataset_pairs import add_pairs
+from facenet.commands.dataset_passports import add_passports
 from facenet.errors import printable
 
 if TYPE_CHECKING:
@@ -35,8 +37,15 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     draw.add_argument("--pictures", type=_positive, default=10, metavar="N", help="of each (default: 10)")
     draw.add_argument("--seed", type=int, default=0, metavar="S", help="other people for another seed (default: 0)")
     draw.add_argument("--size", type=_positive, default=160, metavar="PX", help="side in pixels (default: 160)")
-    handlers = ((audit, "dataset:run_audit"), (align, "dataset:run_align"), (draw, "dataset:run_draw"))
-    for parser, handler in (*handlers, (add_pairs(verbs), "dataset_pairs:run_pairs")):
+    handlers = (
+        (audit, "dataset:run_audit"),
+        (align, "dataset:run_align"),
+        (draw, "dataset:run_draw"),
+        (add_pairs(verbs), "dataset_pairs:run_pairs"),
+        (add_passports(verbs), "dataset_passports:run_passports"),
+        (add_expressions(verbs), "dataset_expressions:run_expressions"),
+    )
+    for parser, handler in handlers:
         add_common_flags(parser)
         parser.set_defaults(handler=f"facenet.commands.{handler}")
 

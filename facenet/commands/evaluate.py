@@ -157,4 +157,10 @@ def evaluation_rows(evaluation: Evaluation) -> list[tuple[str, str, str, str]]:
         chance = f"{classification.majority_accuracy:.4f}"
         rows.append(("classification: accuracy", f"{classification.accuracy:.4f}", chance, basis))
         rows.append(("classification: macro F1", f"{classification.macro_f1:.4f}", "", basis))
+    decided = evaluation.pairs
+    if decided is not None:
+        basis = f"{decided.genuine:,} genuine, {decided.impostor:,} impostor pairs, decided by the head"
+        rows.append(("pairs: F1", f"{decided.f1:.4f}", f"{decided.always_f1:.4f}", basis))
+        rows.append(("pairs: accuracy", f"{decided.accuracy:.4f}", f"{decided.majority_accuracy:.4f}", basis))
+        rows.append(("pairs: ROC AUC", f"{decided.roc_auc:.4f}", "0.5000", basis))
     return rows

@@ -1,4 +1,4 @@
-"""``train triplet|classification`` and, in the original words, ``--train-module inception|classification``."""
+"""``train TASK`` or ``train --recipe NAME`` and, in the original words, ``--train-module inception|classification``."""
 
 from __future__ import annotations
 
@@ -6,120 +6,81 @@ import argparse
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from facenet.commands.common import add_common_flags, emit_json, note, print_table
 from facenet.commands.models import is_offline
+from facenet.commands.train_flags import add_data_flags, add_holdout_flags, add_recipe_flags, add_setting_flags
+from facenet.commands.train_recipes import show_recipes
 from facenet.errors import UsageError, printable
 
 if TYPE_CHECKING:
     from facenet.data.splits import Holdout
+    from facenet.recipes.recipe import Recipe
     from facenet.training.engine import Outcome
     from facenet.workflows.train import TrainResult
 
-TASKS = {"triplet": "triplet", "inception": "triplet", "classification": "classification"}
-MODULES = {"triplet": "inception", "classification": "classification"}
+TASKS = {"triplet": "triplet", "inception": "triplet", "classification": "classification", "siamese": "siamese"}
+MODULES = {"triplet": "inception", "classification": "classification", "siamese": "siamese"}
 INTERRUPTED = 130
-
-_SETTINGS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
-    (("--ep", "--epochs"), {"dest": "epochs", "type": int, "help": "passes over the training pictures"}),
-    (("--bs",), {"dest": "batch_size", "type": int, "help": "pictures in a batch"}),
-    (("--images-per-person",), {"type": int, "help": "K of a P x K batch (triplet)"}),
-    (("--accumulate",), {"type": int, "help": "batches whose gradients are added up before a step"}),
-    (("--backbone",), {"help": "a network of `models list`"}),
-    (("--pretrained",), {"help": "vggface2, casia-webface, imagenet, none, auto or a PATH"}),
-    (("--trainable",), {"help": "all, last:N or head"}),
-    (("--dropout",), {"type": float, "help": "before the embedding layer, in training"}),
-    (("--optimiser", "--optimizer"), {"dest": "optimiser", "help": "sgd, adam or adamw"}),
-    (("--momentum",), {"type": float, "help": "of sgd"}),
-    (("--weight-decay",), {"type": float, "help": "of the optimiser"}),
-    (("--schedule",), {"help": "constant, step, exponential, cosine or plateau"}),
-    (("--warmup",), {"type": float, "help": "share of the run over which the learning rate rises (cosine)"}),
-    (("--gamma",), {"type": float, "help": "factor of step, exponential and plateau"}),
-    (("--step-epochs",), {"type": int, "help": "epochs between steps, or the plateau's patience"}),
-    (("--clip",), {"type": float, "help": "largest gradient norm, 0 for none"}),
-    (("--margin",), {"type": float, "help": "of miner and loss, in squared L2 (triplet)"}),
-    (("--soft",), {"action": "store_true", "help": "soft margin (triplet)"}),
-    (("--mining",), {"help": "semihard, hard, all, distance_weighted or random (triplet)"}),
-    (("--fallback",), {"help": "hardest, easiest or none: for pairs without a semi-hard negative (triplet)"}),
-    (("--head",), {"help": "linear, arcface or cosface (classification)"}),
-    (("--unbalanced",), {"dest": "balanced", "action": "store_false", "help": "draw every picture equally often"}),
-    (("--augmentation",), {"help": "none, flip, light or strong"}),
-    (("--batch-norm",), {"help": "train, frozen or auto: frozen when starting from trained weights"}),
-    (("--precision",), {"help": "auto, fp32, bf16 or fp16"}),
-    (("--compile",), {"action": "store_true", "help": "use torch.compile"}),
-    (("--workers",), {"type": int, "help": "loading processes, -1 for automatic"}),
-    (("--seed",), {"type": int, "help": "of everything random"}),
-    (("--primary",), {"help": "metric that decides which weights are best"}),
-    (("--patience",), {"type": int, "help": "stop after so many evaluations without improvement, 0 for never"}),
-    (("--eval-every",), {"type": int, "help": "epochs between evaluations"}),
-    (("--save-steps",), {"type": int, "help": "steps between checkpoints, 0 for the ends of epochs only"}),
-    (("--save-seconds",), {"type": float, "help": "shortest time between checkpoints at the ends of epochs"}),
-)
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the ``train`` parser."""
     parser = subparsers.add_parser(
         "train",
-        help="fine-tune an embedding network with triplets, or train a classification head",
-        description="Settings that are not given have the task's defaults; the run folder records them all.",
+        help="fine-tune an embedding network, or train a head on it; by published recipes or settings of one's own",
+        description="Settings that are not given are those of the recipe, if there is one, or else the task's "
+        "defaults; the run folder records them all.",
         allow_abbrev=False,
     )
-    parser.add_argument("task", choices=sorted(TASKS), help="what to train (inception: the original word for triplet)")
+    parser.add_argument(
+        "task",
+        nargs="?",
+        choices=sorted(TASKS),
+        help="what to train (inception: the original word for triplet); a recipe says it itself",
+    )
+    add_recipe_flags(parser)
     add_data_flags(parser)
-    parser.add_argument("--check", type=int, choices=(0, 1), default=0, help="1: resume the newest run of this task")
+    parser.add_argument(
+        "--check", type=int, choices=(0, 1), default=0, help="1: resume the newest run of this task or recipe"
+    )
     parser.add_argument("--offline", action="store_true", help="never use the network (also FACENET_OFFLINE=1)")
     parser.add_argument(
         "--aligned",
         action="store_true",
         help="the pictures are faces cut out of photos as the backbone's published weights want them",
     )
-    rates = parser.add_argument_group("learning rate")
-    rates.add_argument("--lr", type=float, help="of this task")
-    rates.add_argument("--lrin", type=float, help="of triplet training")
-    rates.add_argument("--lrcl", type=float, help="of the classification head")
-    held = parser.add_argument_group("held-out pictures")
-    held.add_argument("--holdout", choices=("images", "people"), help="some pictures of everybody, or people whole")
-    held.add_argument("--holdout-images", type=float, metavar="SHARE", help="share of each person's pictures")
-    held.add_argument("--holdout-people", metavar="N|SHARE|NAME,NAME", help="which people (implies --holdout people)")
-    held.add_argument("--holdout-seed", type=int, metavar="N", help="changes which are held out")
-    settings = parser.add_argument_group("settings")
-    for flags, options in _SETTINGS:
-        settings.add_argument(*flags, **{"default": argparse.SUPPRESS, **options})
+    add_holdout_flags(parser)
+    add_setting_flags(parser)
     add_common_flags(parser)
     parser.set_defaults(handler="facenet.commands.train:run")
 
 
-def add_data_flags(parser: argparse.ArgumentParser) -> None:
-    """Add ``--rootdir`` and ``--run-dir``."""
-    parser.add_argument(
-        "--rootdir", type=Path, default=Path("datasets/custom_images"), help="folder of people (default: %(default)s)"
-    )
-    parser.add_argument("--run-dir", type=Path, default=Path("runs"), help="folder of runs (default: %(default)s)")
-
-
 def run(args: argparse.Namespace) -> int:
-    """Train; 0 when done, 130 when interrupted (and saved)."""
+    """Train, or list the recipes; 0 when done, 130 when interrupted (and saved)."""
+    if args.list:
+        return show_recipes(args)
+    recipe, task = _recipe_and_task(args)
+
     from facenet.commands.screen import Screen
     from facenet.workflows.train import Job, train
 
-    task = TASKS[args.task]
     job = Job(
         task=task,
         root=args.rootdir,
         runs=args.run_dir,
         settings=_settings(args, task),
-        holdout=_holdout(args),
+        holdout=_holdout(args, None if recipe is None else recipe.holdout),
         resume=bool(args.check),
         device=args.device,
         offline=is_offline(args),
         aligned=args.aligned,
         command=tuple(sys.argv),
+        recipe=recipe,
     )
     with Screen() as screen, stop_on_interrupt(screen.say) as stop:
         result = train(job, screen, stop)
@@ -130,10 +91,29 @@ def run(args: argparse.Namespace) -> int:
         show_checkpoint(result)
     if result.outcome is not None and result.outcome.status == "interrupted":
         places = [f"--rootdir={args.rootdir}", f"--run-dir={args.run_dir}"]
-        command = shlex.join(["python", "cli.py", "--train-module", MODULES[task], *places, "--check", "1"])
+        module = MODULES[task] if recipe is None else recipe.words
+        command = shlex.join(["python", "cli.py", "--train-module", module, *places, "--check", "1"])
         note(f"stopped and saved: go on with  {printable(command)}")
         return INTERRUPTED
     return 0
+
+
+def _recipe_and_task(args: argparse.Namespace) -> tuple[Recipe | None, str]:
+    """The recipe asked for, if one was, and the task that it or the command line names."""
+    given = None if args.task is None else TASKS[args.task]
+    if args.recipe is None:
+        if given is None:
+            raise UsageError(
+                f"say what to train, one of {', '.join(sorted(TASKS))}, or --recipe NAME: "
+                "see `python cli.py train --list`"
+            )
+        return None, given
+    from facenet.recipes.recipe import load_recipe
+
+    recipe = load_recipe(args.recipe)
+    if given not in (None, recipe.task):
+        raise UsageError(f"recipe {printable(recipe.words)} is for {recipe.task} training, not {given}: leave it out")
+    return recipe, recipe.task
 
 
 def show_outcome(title: str, outcome: Outcome) -> None:
@@ -193,8 +173,8 @@ def _settings(args: argparse.Namespace, task: str) -> dict[str, Any]:
     return given if rate is None else {**given, "lr": rate}
 
 
-def _holdout(args: argparse.Namespace) -> Holdout | None:
-    """The split asked for, or None if nothing was said about it."""
+def _holdout(args: argparse.Namespace, base: Mapping[str, Any] | None = None) -> Holdout | None:
+    """The split asked for, on top of a recipe's, or None if nothing was said about it on the command line."""
     from facenet.data.splits import Holdout
 
     given: dict[str, Any] = {}
@@ -204,11 +184,19 @@ def _holdout(args: argparse.Namespace) -> Holdout | None:
         given["images"] = args.holdout_images
     if args.holdout_seed is not None:
         given["seed"] = args.holdout_seed
+    if args.holdout_keep is not None:
+        given["keep"] = args.holdout_keep
     if args.holdout_people is not None:
-        if args.holdout == "images":
+        if args.holdout not in (None, "people"):
             raise UsageError("--holdout-people goes with --holdout people")
         given |= {"kind": "people", **_people(args.holdout_people)}
-    return Holdout(**given) if given else None
+    if not given:
+        return None
+    recipe = {} if base is None else dict(base)
+    if given.get("kind", recipe.get("kind")) != "people" or "people" in given:
+        # A recipe's names are those of another choice.
+        recipe.pop("names", None)
+    return Holdout(**{**recipe, **given})
 
 
 def _people(text: str) -> dict[str, Any]:

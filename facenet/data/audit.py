@@ -123,8 +123,13 @@ class Audit:
             for what, found in (("people", overlap.people), ("pictures", overlap.exact), ("near", overlap.near))
         ]
 
-    def lines(self, limit: int = 20) -> list[str]:
-        """What needs attention, one line each, nothing if nothing does; of each kind at most ``limit`` are named."""
+    def lines(self, limit: int = 20, *, shared_people: bool = True) -> list[str]:
+        """What needs attention, one line each, nothing if nothing does; of each kind at most ``limit`` are named.
+
+        Args:
+            limit: of each kind.
+            shared_people: name the people who are in two splits; where they are meant to be, that is no news.
+        """
         left_out = [f"{entry.path}: {entry.reason}" for entry in self.left_out]
         lines = _listed(f"left out {len(left_out):,}:", left_out, limit)
         doubtful = [f"{first} ~ {second}" for first, second in self.near_conflicts]
@@ -133,7 +138,8 @@ class Audit:
             where = f"in both {printable(overlap.first)} and {printable(overlap.second)}"
             pairs = [f"{first} = {second}" for first, second in overlap.exact]
             pairs += [f"{first} ~ {second}" for first, second in overlap.near]
-            lines += _listed(f"people {where}:", overlap.people, limit)
+            if shared_people:
+                lines += _listed(f"people {where}:", overlap.people, limit)
             lines += _listed(f"pictures {where}:", pairs, limit)
         return lines
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
@@ -63,6 +63,11 @@ class Folder:
     def counts(self) -> np.ndarray:
         """Pictures per person: ``int64 (people,)``, each at least 1."""
         return np.bincount(self.labels, minlength=len(self.people))
+
+    def named_with(self, word: str) -> np.ndarray:
+        """``bool (n,)``: pictures whose file names, without the suffix, contain ``word``, in capitals or not."""
+        stems = (PurePosixPath(path).stem.casefold() for path in self.paths)
+        return np.array([word.casefold() in stem for stem in stems], dtype=bool)
 
     def select(self, keep: np.ndarray) -> Folder:
         """The same root with some pictures only.

@@ -150,7 +150,7 @@ def _impostors_of(people: People) -> int:
 def _genuine(people: People, pairs: int, generator: np.random.Generator) -> list[tuple[int, int]]:
     """Different pairs of pictures of one person."""
     several = [own for own in people if len(own) > 1]
-    shares = _even_shares(np.array([_pairs_of(len(own)) for own in several]), pairs, generator)
+    shares = even_shares(np.array([_pairs_of(len(own)) for own in several]), pairs, generator)
     found = []
     for own, share in zip(several, shares, strict=True):
         for number in generator.choice(_pairs_of(len(own)), size=share, replace=False).tolist():
@@ -167,7 +167,7 @@ def _impostor(people: People, pairs: int, generator: np.random.Generator) -> lis
         shares = np.ones(pairs, dtype=np.int64)
     else:
         met = [(one, other) for one, other in combinations(range(len(people)), 2)]
-        shares = _even_shares(np.array([len(people[a]) * len(people[b]) for a, b in met]), pairs, generator)
+        shares = even_shares(np.array([len(people[a]) * len(people[b]) for a, b in met]), pairs, generator)
     found = []
     for (one, other), share in zip(met, shares, strict=True):
         a, b = people[one], people[other]
@@ -188,7 +188,7 @@ def _pair_number(number: int) -> tuple[int, int]:
     return number - _pairs_of(other), other
 
 
-def _even_shares(most: NDArray[np.int64], wanted: int, generator: np.random.Generator) -> NDArray[np.int64]:
+def even_shares(most: NDArray[np.int64], wanted: int, generator: np.random.Generator) -> NDArray[np.int64]:
     """As many of each as of any other, where it has so many; the rest is drawn.
 
     Args:

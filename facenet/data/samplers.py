@@ -30,20 +30,28 @@ class Draw(NamedTuple):
     seed: int
 
 
-class _Sampler(ABC):
-    """What both samplers share: generator, epoch counter, decks, and their state."""
+class Sampler(ABC):
+    """What all samplers share: generator, epoch counter, decks, and their state.
+
+    Args:
+        data: ``int`` of any shape, what the pictures are told apart by; a saved state fits no other.
+        decks: ``int (size,)`` each, see :class:`facenet.data.decks.Decks`.
+        seed: start of the generator.
+
+    Raises:
+        UsageError: a negative seed.
+    """
 
     batches_per_epoch: int
-    epochs_to_see_all: int
 
-    def __init__(self, labels: np.ndarray, decks: Sequence[np.ndarray], seed: int) -> None:
+    def __init__(self, data: np.ndarray, decks: Sequence[np.ndarray], seed: int) -> None:
         if seed < 0:
             raise UsageError(f"a seed of {seed}: at least 0")
         self.seed = seed
         self.epoch = 0
         self.rng = np.random.Generator(np.random.PCG64(seed))
         self._decks = Decks(decks, self.rng)
-        self._data = hashlib.sha256(np.ascontiguousarray(labels, dtype=np.int64).tobytes()).hexdigest()
+        self._data = hashlib.sha256(np.ascontiguousarray(data, dtype=np.int64).tobytes()).hexdigest()
 
     def epoch_batches(self) -> list[list[Draw]]:
         """Plan the next epoch and move on to the one after it."""
@@ -88,7 +96,7 @@ class _Sampler(ABC):
             raise CheckpointError(f"the saved order of pictures cannot be read: {error}") from error
 
 
-class PeopleSampler(_Sampler):
+class PeopleSampler(Sampler):
     """Batches of P people with K pictures each, for triplets.
 
     People with two pictures or more are drawn in shuffled rounds, each once a round and never twice in a batch.
@@ -172,7 +180,7 @@ class PeopleSampler(_Sampler):
         return own.tolist() + self.rng.choice(own, size=count - size).tolist()
 
 
-class BalancedSampler(_Sampler):
+class BalancedSampler(Sampler):
     """Batches for a classification head.
 
     Balanced, every person is drawn equally often, whoever has how many pictures, and gives the next one in a shuffled
@@ -198,7 +206,7 @@ class BalancedSampler(_Sampler):
     def __init__(self, labels: np.ndarray, *, batch_size: int, seed: int, balanced: bool = True) -> None:
         if batch_size < 2:
             raise UsageError(f"a batch of {batch_size}: at least 2")
-        own = _per_person(labels)
+        own = per_person(labels)
         if len(own) < 2:
             raise InputError(f"telling people apart needs at least two: found {len(own)}")
         _refuse_large(batch_size, len(labels))
@@ -206,7 +214,7 @@ class BalancedSampler(_Sampler):
         self._people, self._pictures = len(own), len(labels)
         everything = np.arange(len(labels) if not balanced else len(own))
         super().__init__(labels, [*(own if balanced else []), everything], seed)
-        self.batches_per_epoch = len(_cuts(len(labels), batch_size))
+        self.batches_per_epoch = len(cuts(len(labels), batch_size))
         self.epochs_to_see_all = math.ceil(max(map(len, own)) * len(own) / len(labels)) if balanced else 1
 
     def _shape(self) -> list[int]:
@@ -214,7 +222,7 @@ class BalancedSampler(_Sampler):
 
     def _plan(self) -> list[list[int]]:
         rows = self._balanced_rows() if self.balanced else self._decks.take(0, self._pictures).tolist()
-        return [rows[start:stop] for start, stop in _cuts(len(rows), self.batch_size)]
+        return [rows[start:stop] for start, stop in cuts(len(rows), self.batch_size)]
 
     def _balanced_rows(self) -> list[int]:
         rows: list[int] = []
@@ -255,7 +263,7 @@ def sequential_batches(n: int, batch_size: int) -> list[list[Draw]]:
     ]
 
 
-def _per_person(labels: np.ndarray) -> list[np.ndarray]:
+def per_person(labels: np.ndarray) -> list[np.ndarray]:
     """Indices of each person's pictures, people in order of their label."""
     order = np.argsort(labels, kind="stable")
     _, starts = np.unique(labels[order], return_index=True)
@@ -268,7 +276,7 @@ def _sort_out(labels: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
     Raises:
         InputError: fewer than two people with two pictures.
     """
-    own = _per_person(labels)
+    own = per_person(labels)
     people = [pictures for pictures in own if len(pictures) >= 2]
     singletons = [pictures for pictures in own if len(pictures) == 1]
     if len(people) < 2:
@@ -288,9 +296,9 @@ def _refuse_large(batch: int, pictures: int) -> None:
         )
 
 
-def _cuts(rows: int, batch_size: int) -> list[tuple[int, int]]:
-    """Where batches begin and end; a last batch of one row joins the one before it."""
+def cuts(rows: int, batch_size: int) -> list[tuple[int, int]]:
+    """Where batches begin and end; a last batch of one row joins the one before it, unless all have one."""
     starts = list(range(0, rows, batch_size))
-    if len(starts) > 1 and rows - starts[-1] == 1:
+    if batch_size > 1 and len(starts) > 1 and rows - starts[-1] == 1:
         starts.pop()
     return list(zip(starts, [*starts[1:], rows], strict=True))

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from facenet.data.folders import Folder
+from facenet.data.given_split import held_by_folder
 from facenet.errors import CheckpointError, InputError, UsageError, printable
 
-KINDS = ("images", "people")
+KINDS = ("images", "people", "folder")
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,14 @@ class Holdout:
     """What to hold out for evaluation.
 
     Attributes:
-        kind: ``"images"``: some pictures of everybody (closed set); ``"people"``: some people whole (open set).
+        kind: ``"images"``: some pictures of everybody (closed set); ``"people"``: some people whole (open set);
+            ``"folder"``: the pictures in the folder beside the training folder (closed set), see
+            :mod:`facenet.data.given_split`.
         seed: changes which.
         images: fraction in ``[0, 1)`` of each person's pictures, for both kinds; 0 holds none.
         people: only for kind ``"people"``. A float in ``(0, 1)`` is a fraction, an int of at least 2 a number.
         names: only for kind ``"people"``: hold out exactly these, whatever ``people`` says.
+        keep: of people trained on, pictures whose file names contain this word are not held out; empty: no such word.
     """
 
     kind: str = "images"
@@ -37,10 +41,11 @@ class Holdout:
     images: float = 0.2
     people: float | int = 0.25
     names: tuple[str, ...] = ()
+    keep: str = ""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise UsageError(f"hold out {' or '.join(KINDS)}, not {printable(self.kind)}")
+            raise UsageError(f"hold out {', '.join(KINDS[:-1])} or {KINDS[-1]}, not {printable(self.kind)}")
         if not 0 <= self.images < 1:
             raise UsageError(f"the fraction of pictures held out must be in [0, 1), not {self.images}")
         if isinstance(self.people, int):
@@ -106,6 +111,8 @@ def split_folder(folder: Folder, holdout: Holdout, groups: Mapping[str, str] | N
     Pictures: held if the hash of the path is below the fraction. Two pictures of each person always stay, so who
     has one or two is held out in nothing; who has three or more gives at least one (that with the smallest hash).
 
+    Folder: held if in the folder beside the training folder, whatever else is so.
+
     People: held if the hash of the name is below the fraction, or those with the smallest hashes. Only people with
     two pictures or more are held, and at least two such people stay on either side.
 
@@ -118,6 +125,9 @@ def split_folder(folder: Folder, holdout: Holdout, groups: Mapping[str, str] | N
     Raises:
         InputError: too few people or pictures to hold anything out, or an unknown name; says how many there are.
     """
+    if holdout.kind == "folder":
+        nobody = np.zeros(len(folder.people), dtype=bool)
+        return Split(image_held=held_by_folder(folder), person_held=nobody, labels=folder.labels)
     image_held = _held_images(folder, holdout, {} if groups is None else groups)
     person_held = np.zeros(len(folder.people), dtype=bool)
     if holdout.kind == "people":
@@ -141,6 +151,7 @@ def _held_images(folder: Folder, holdout: Holdout, groups: Mapping[str, str]) ->
     units: list[dict[str, list[int]]] = [defaultdict(list) for _ in folder.people]
     for index, (path, person) in enumerate(zip(folder.paths, folder.labels.tolist(), strict=True)):
         units[person][groups.get(path, path)].append(index)
+    kept = folder.named_with(holdout.keep) if holdout.keep else np.zeros(len(folder), dtype=bool)
     held = np.zeros(len(folder), dtype=bool)
     if holdout.images == 0:
         return held
@@ -149,6 +160,8 @@ def _held_images(folder: Folder, holdout: Holdout, groups: Mapping[str, str]) ->
         staying = sum(map(len, own.values()))
         gave = False
         for value, key in sorted((_hash(holdout.seed, "image", key), key) for key in own):
+            if kept[own[key]].any():
+                continue
             if value >= threshold and gave:
                 break
             if staying - len(own[key]) >= 2:

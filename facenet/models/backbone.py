@@ -6,8 +6,12 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
 
+from facenet.errors import UsageError
 from facenet.geometry import normalise
 from facenet.preprocessing import Preprocessing, fingerprint
+
+NO_MAPS = "gives no feature maps; every network that `models list` names does"
+"""What is wrong with a network that can only be used up to its embedding."""
 
 
 class Backbone(nn.Module, ABC):
@@ -21,6 +25,10 @@ class Backbone(nn.Module, ABC):
             :class:`facenet.preprocessing.Preprocessing`.
         foldable: whether a batch normalisation registered right after a convolution or linear layer is also applied
             right after it, so that the two may be made one for embedding.
+        smallest_input: least height and width in pixels of a picture that the layers can take.
+        fixed_input: whether the layers can take pictures of ``smallest_input`` only.
+        map_channels: channels of :meth:`maps`, None for a network that gives none.
+        after_maps: beginnings of the names of those stages that :meth:`maps` does not go through.
     """
 
     architecture: str
@@ -28,6 +36,15 @@ class Backbone(nn.Module, ABC):
     embedding_size: int
     preprocessing: Preprocessing
     foldable: bool = True
+    smallest_input: tuple[int, int] = (1, 1)
+    fixed_input: bool = False
+    map_channels: int | None = None
+    after_maps: tuple[str, ...] = ()
+
+    @property
+    def catalogued_as(self) -> str:
+        """The architecture whose published weights fit."""
+        return self.architecture
 
     @abstractmethod
     def stages(self) -> list[tuple[str, nn.Module]]:
@@ -39,6 +56,26 @@ class Backbone(nn.Module, ABC):
     @abstractmethod
     def features(self, inputs: Tensor) -> Tensor:
         """``(n, 3, height, width)`` → ``(n, d)``, before normalising."""
+
+    def maps(self, inputs: Tensor) -> Tensor:
+        """``(n, 3, height, width)`` → ``(n, map_channels, h, w)``, the last feature map before it is pooled.
+
+        Raises:
+            UsageError: the network gives none.
+        """
+        raise UsageError(f"{self.architecture} {NO_MAPS}")
+
+    def check_input(self, height: int, width: int) -> None:
+        """Make sure that the layers can take pictures of this size, in pixels.
+
+        Raises:
+            UsageError: they cannot; says what they can take.
+        """
+        smallest = f"{self.smallest_input[0]}x{self.smallest_input[1]}"
+        if self.fixed_input and (height, width) != self.smallest_input:
+            raise UsageError(f"{self.architecture} takes {smallest} only, not {height}x{width}")
+        if height < self.smallest_input[0] or width < self.smallest_input[1]:
+            raise UsageError(f"{self.architecture} takes pictures of at least {smallest}, not {height}x{width}")
 
     def forward(self, inputs: Tensor) -> Tensor:
         """``(n, 3, height, width)`` normalised inputs → ``(n, d)`` float32 embeddings, each row of length 1."""

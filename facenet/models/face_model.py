@@ -9,16 +9,21 @@ from torch import Tensor, nn
 from facenet.errors import UsageError
 from facenet.models.backbone import Backbone
 from facenet.models.heads import Head
+from facenet.models.pair_head import PairHead
 
 
 class FaceModel(nn.Module):
-    """A trunk with an optional head; its state has the prefixes ``trunk.`` and ``head.``.
+    """A trunk with an optional head; its state has the prefixes ``trunk.``, ``head.`` and ``pair_head.``.
+
+    There are two ways through it: :meth:`forward` gives embeddings, what a head is fed; :meth:`scores` goes on
+    through the head and gives one score per person.
 
     Args:
         trunk: the embedding network.
         head: scores over people, or None.
+        pair_head: decides whether two embeddings are of one person, or None.
         trainable: ``"all"``; ``"last:N"``, the trunk's last N stages; ``"head"``, nothing of the trunk but, without
-            a head, its embedding layer. A head always trains.
+            a head of either kind, its embedding layer. A head always trains.
         frozen_batch_norm: keep the running statistics of every BatchNorm; its scale and shift still learn.
 
     Raises:
@@ -26,18 +31,26 @@ class FaceModel(nn.Module):
     """
 
     def __init__(
-        self, trunk: Backbone, head: Head | None = None, *, trainable: str = "all", frozen_batch_norm: bool = False
+        self,
+        trunk: Backbone,
+        head: Head | None = None,
+        *,
+        pair_head: PairHead | None = None,
+        trainable: str = "all",
+        frozen_batch_norm: bool = False,
     ) -> None:
         super().__init__()
         self.trunk = trunk
         self.head = head
+        self.pair_head = pair_head
         self.trainable = trainable
         self.frozen_batch_norm = frozen_batch_norm
-        self._frozen = _frozen_stages(trunk, trainable, has_head=head is not None)
-        # A trunk may come from a model that had parts of it frozen.
-        trunk.requires_grad_(True)
-        for stage in self._frozen:
-            stage.requires_grad_(False)
+        has_head = head is not None or pair_head is not None
+        self._frozen, learning = _divided(trunk, trainable, has_head=has_head)
+        # What belongs to no stage takes no part in any embedding, and never trains.
+        trunk.requires_grad_(False)
+        for stage in learning:
+            stage.requires_grad_(True)
 
     @property
     def trunk_is_frozen(self) -> bool:
@@ -63,18 +76,33 @@ class FaceModel(nn.Module):
         return (parameter for parameter in self.parameters() if parameter.requires_grad)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """``(n, 3, h, w)`` network inputs → ``(n, d)`` float32 embeddings."""
+        """``(n, 3, h, w)`` network inputs → ``(n, d)`` float32 embeddings, each row of length 1: what a head is fed."""
         embeddings: Tensor = self.trunk(inputs)
         return embeddings
 
+    def scores(self, inputs: Tensor) -> Tensor:
+        """``(n, 3, h, w)`` network inputs → ``(n, people)``: the head's scores of the embeddings of :meth:`forward`.
 
-def _frozen_stages(trunk: Backbone, trainable: str, *, has_head: bool) -> list[nn.Module]:
+        Softmax of a row gives probabilities.
+
+        Raises:
+            UsageError: the model has no head over people.
+        """
+        if self.head is None:
+            raise UsageError("this model has no head: it gives embeddings, and no scores over people")
+        return self.head.logits(self(inputs))
+
+
+def _divided(trunk: Backbone, trainable: str, *, has_head: bool) -> tuple[list[nn.Module], list[nn.Module]]:
+    """The stages that are frozen, and those that learn."""
     stages = [stage for _, stage in trunk.stages()]
-    if trainable == "all":
-        return []
-    if trainable == "head":
-        return stages if has_head else stages[:-1]
     kind, _, number = trainable.partition(":")
-    if kind != "last" or not number.isdecimal() or not 1 <= int(number) <= len(stages):
+    if trainable == "all":
+        learning = len(stages)
+    elif trainable == "head":
+        learning = 0 if has_head else 1
+    elif kind == "last" and number.isdecimal() and 1 <= int(number) <= len(stages):
+        learning = int(number)
+    else:
         raise UsageError(f"--trainable takes all, head or last:N with N from 1 to {len(stages)}, not {trainable!r}")
-    return stages[: len(stages) - int(number)]
+    return stages[: len(stages) - learning], stages[len(stages) - learning :]

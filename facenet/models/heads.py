@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from facenet.errors import UsageError
 
 HEADS = ("linear", "arcface", "cosface")
-_SCALE = 16.0
+EMBEDDING_SCALE = 16.0
+"""What unit-length embeddings are multiplied by before a linear layer; see :class:`LinearHead`."""
 
 
 class Head(nn.Module, ABC):
@@ -46,7 +47,7 @@ class LinearHead(Head):
 
     def logits(self, embeddings: Tensor) -> Tensor:
         """``(n, d)`` → ``(n, people)``."""
-        return self.linear(embeddings * _SCALE)
+        return self.linear(embeddings * EMBEDDING_SCALE)
 
     def loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """Cross entropy, the mean over the batch."""

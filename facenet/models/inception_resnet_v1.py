@@ -25,6 +25,9 @@ class InceptionResnetV1(Backbone):
 
     architecture = "inception_resnet_v1"
     photo_crop = "margin-14"
+    smallest_input = (75, 75)
+    map_channels = 1792
+    after_maps = ("embedding",)
 
     conv2d_1a: nn.Module
     conv2d_2a: nn.Module
@@ -64,8 +67,8 @@ class InceptionResnetV1(Backbone):
         ).split()
         return [(name, self.get_submodule(name)) for name in names] + [("embedding", embedding)]
 
-    def features(self, inputs: Tensor) -> Tensor:
-        """``(n, 3, h, w)`` with sides of at least 75 → ``(n, 512)`` before normalising."""
+    def maps(self, inputs: Tensor) -> Tensor:
+        """``(n, 3, h, w)`` with sides of at least 75 → ``(n, 1792, h', w')``, 3×3 for pictures of 160×160."""
         x = self.conv2d_1a(inputs)
         x = self.conv2d_2a(x)
         x = self.conv2d_2b(x)
@@ -78,8 +81,11 @@ class InceptionResnetV1(Backbone):
         x = self.repeat_2(x)
         x = self.mixed_7a(x)
         x = self.repeat_3(x)
-        x = self.block8(x)
-        x = self.avgpool_1a(x)
+        return self.block8(x)
+
+    def features(self, inputs: Tensor) -> Tensor:
+        """``(n, 3, h, w)`` with sides of at least 75 → ``(n, 512)`` before normalising."""
+        x = self.avgpool_1a(self.maps(inputs))
         x = self.dropout(x.flatten(1))
         x = self.last_linear(x)
         return self.last_bn(x)

@@ -196,6 +196,8 @@ class InceptionResnetV2(Backbone):
 
     architecture = "inception_resnet_v2"
     photo_crop = "margin-26"
+    smallest_input = (75, 75)
+    map_channels = 1536
 
     def __init__(self, dropout: float = 0.0) -> None:
         super().__init__()
@@ -228,8 +230,8 @@ class InceptionResnetV2(Backbone):
         """Stem layers, inception and reduction blocks, every residual block by itself, the last convolution."""
         return named_parts(self)
 
-    def features(self, inputs: Tensor) -> Tensor:
-        """``(n, 3, h, w)`` with sides of at least 75 → ``(n, 1536)``, values of at least 0."""
+    def maps(self, inputs: Tensor) -> Tensor:
+        """``(n, 3, h, w)`` with sides of at least 75 → ``(n, 1536, h', w')``, 8×8 for pictures of 299×299."""
         x = self.conv2d_1a(inputs)
         x = self.conv2d_2a(x)
         x = self.conv2d_2b(x)
@@ -243,8 +245,11 @@ class InceptionResnetV2(Backbone):
         x = self.blocks_17(x)
         x = self.mixed_7a(x)
         x = self.blocks_8(x)
-        x = self.conv2d_7b(x)
-        x = self.avgpool(x).flatten(1)
+        return self.conv2d_7b(x)
+
+    def features(self, inputs: Tensor) -> Tensor:
+        """``(n, 3, h, w)`` with sides of at least 75 → ``(n, 1536)``, values of at least 0."""
+        x = self.avgpool(self.maps(inputs)).flatten(1)
         return self.dropout(x)
 
     def own_tensors(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -71,6 +71,11 @@ class MobileFaceNet(Backbone):
 
     architecture = "mobilefacenet"
     photo_crop = "five-point"
+    smallest_input = (112, 96)
+    # The last filters are as large as the map they are laid on.
+    fixed_input = True
+    map_channels = 512
+    after_maps = ("linear7", "linear1")
 
     def __init__(self) -> None:
         super().__init__()
@@ -100,12 +105,15 @@ class MobileFaceNet(Backbone):
         last = [("conv2", self.conv2), ("linear7", self.linear7), ("linear1", self.linear1)]
         return [*first, *middle, *last]
 
-    def features(self, inputs: Tensor) -> Tensor:
-        """``(n, 3, 112, 96)`` → ``(n, 128)`` before normalising."""
+    def maps(self, inputs: Tensor) -> Tensor:
+        """``(n, 3, 112, 96)`` → ``(n, 512, 7, 6)``."""
         x = self.conv1(inputs)
         x = self.dw_conv1(x)
         x = self.blocks(x)
-        x = self.conv2(x)
-        x = self.linear7(x)
+        return self.conv2(x)
+
+    def features(self, inputs: Tensor) -> Tensor:
+        """``(n, 3, 112, 96)`` → ``(n, 128)`` before normalising."""
+        x = self.linear7(self.maps(inputs))
         x = self.linear1(x)
         return x.flatten(1)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 
 from facenet.errors import UsageError, printable
 from facenet.models.backbone import Backbone
+from facenet.models.necks import NO_NECK, NeckedBackbone, parse_neck
 from facenet.preprocessing import IMAGENET_MEAN, IMAGENET_STD, PerChannel
 
 _TIMM = "timm:"
@@ -114,25 +117,45 @@ BACKBONES: dict[str, BackboneEntry] = {
 }
 
 
-def build_backbone(name: str, *, seed: int = 0, **options: float) -> Backbone:
+def takes_dropout(name: str, neck: str = NO_NECK) -> bool:
+    """Whether ``dropout`` changes what :func:`build_backbone` builds.
+
+    Raises:
+        UsageError: no such backbone or neck.
+    """
+    backbone_class, _ = _class_of(name)
+    # A convolutional neck is fed before the backbone's own dropout, and has some itself.
+    return parse_neck(neck)[0] == "conv" or "dropout" in inspect.signature(backbone_class).parameters
+
+
+def build_backbone(name: str, *, seed: int = 0, neck: str = NO_NECK, dropout: float = 0.0) -> Backbone:
     """Build a backbone with random weights.
 
     Args:
         name: a key of ``BACKBONES``, or ``timm:NAME`` for a network of the optional package timm.
-        seed: decides the random weights; the global generator is left as it was.
-        options: what the backbone's class takes, such as ``dropout``.
+        seed: decides the random weights; the global generator is left as it was. Those of the backbone are the same
+            whatever is put on it.
+        neck: layers put on top, as :func:`facenet.models.necks.parse_neck` takes them.
+        dropout: share of values set to zero in training; without effect where :func:`takes_dropout` says no.
 
     Raises:
-        UsageError: no such backbone.
+        UsageError: no such backbone or neck, or the two do not go together.
         MissingError: ``timm:NAME`` without timm.
     """
-    location, words = _location(name)
-    module, _, attribute = location.partition(":")
-    backbone_class = getattr(importlib.import_module(module), attribute)
+    kind, _ = parse_neck(neck)
+    backbone_class, words = _class_of(name)
+    options = {"dropout": dropout} if kind != "conv" and takes_dropout(name) else {}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         backbone: Backbone = backbone_class(*words, **options)
-    return backbone
+        return backbone if kind == NO_NECK else NeckedBackbone(backbone, neck, dropout=dropout)
+
+
+def _class_of(name: str) -> tuple[Callable[..., Backbone], tuple[str, ...]]:
+    """A backbone's class, and what it wants to be told."""
+    location, words = _location(name)
+    module, _, attribute = location.partition(":")
+    return getattr(importlib.import_module(module), attribute), words
 
 
 def _location(name: str) -> tuple[str, tuple[str, ...]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 
+import torch
 from torch import Tensor, nn
 
 from facenet.errors import MissingError, UsageError, printable
@@ -11,6 +13,9 @@ from facenet.models.backbone import Backbone, named_parts
 from facenet.preprocessing import PerChannel, Preprocessing
 
 PREFIX = "timm:"
+
+_REFUSALS = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+"""What layers raise that are given pictures of a size they cannot take."""
 
 
 class TimmBackbone(Backbone):
@@ -57,6 +62,26 @@ class TimmBackbone(Backbone):
         loose = list(self.network.parameters(recurse=False))
         first = [("loose", nn.ParameterList(loose))] if loose else []
         return first + named_parts(self.network)
+
+    def check_input(self, height: int, width: int) -> None:
+        """Make sure that the layers can take pictures of this size, by trying: timm does not say for every network.
+
+        Raises:
+            UsageError: they cannot.
+        """
+        # A copy, for some networks remember what they were given last.
+        trial = copy.deepcopy(self).eval()
+        zeros = next(self.parameters()).new_zeros(1, 3, height, width)
+        try:
+            with torch.no_grad():
+                shape = tuple(trial.features(zeros).shape)
+        except _REFUSALS as error:
+            # Some say nothing but what kind they are.
+            text = str(error).strip() or type(error).__name__
+            reason = printable(text.partition("\n")[0][:160])
+            raise UsageError(f"{self.architecture} cannot take pictures of {height}x{width}: {reason}") from error
+        if shape != (1, self.embedding_size):
+            raise UsageError(f"{self.architecture} gives no embedding of pictures of {height}x{width}")
 
     def features(self, inputs: Tensor) -> Tensor:
         """``(n, 3, height, width)`` → ``(n, d)``."""

@@ -44,6 +44,7 @@ class ResNet(TorchvisionBackbone):
     """He et al., "Deep Residual Learning for Image Recognition", arXiv 1512.03385: two convolutions to a block."""
 
     left_out = ("fc.",)
+    map_channels = 512
 
     conv1: nn.Module
     bn1: nn.Module
@@ -60,15 +61,18 @@ class ResNet(TorchvisionBackbone):
         blocks = [(name, part) for name, part in named_parts(self) if name.startswith("layer")]
         return [("stem", nn.Sequential(self.conv1, self.bn1)), *blocks]
 
-    def features(self, inputs: Tensor) -> Tensor:
-        """``(n, 3, h, w)`` → ``(n, 512)``, values of at least 0."""
+    def maps(self, inputs: Tensor) -> Tensor:
+        """``(n, 3, h, w)`` → ``(n, 512, h', w')``, 7×7 for pictures of 224×224; values of at least 0."""
         x = self.relu(self.bn1(self.conv1(inputs)))
         x = self.maxpool(x)
         x = self.layer1(x)
         x = self.layer2(x)
         x = self.layer3(x)
-        x = self.layer4(x)
-        return self.avgpool(x).flatten(1)
+        return self.layer4(x)
+
+    def features(self, inputs: Tensor) -> Tensor:
+        """``(n, 3, h, w)`` → ``(n, 512)``, values of at least 0."""
+        return self.avgpool(self.maps(inputs)).flatten(1)
 
 
 class ResNet18(ResNet):
@@ -93,6 +97,7 @@ class PlainNetwork(TorchvisionBackbone):
     """Convolutions one after another, without batch normalisation, and two wide linear layers."""
 
     left_out = ("classifier.6.",)
+    after_maps = ("classifier.",)
 
     # torchvision calls these layers ``features``, which here is what a backbone gives.
     convolutions: nn.Module
@@ -107,10 +112,13 @@ class PlainNetwork(TorchvisionBackbone):
         layers.classifier = network.classifier[:-1]
         super().__init__(layers, 4096)
 
+    def maps(self, inputs: Tensor) -> Tensor:
+        """``(n, 3, h, w)`` → ``(n, map_channels, h', w')``, values of at least 0."""
+        return self.convolutions(inputs)
+
     def features(self, inputs: Tensor) -> Tensor:
         """``(n, 3, h, w)`` → ``(n, 4096)``, values of at least 0."""
-        x = self.convolutions(inputs)
-        x = self.avgpool(x).flatten(1)
+        x = self.avgpool(self.maps(inputs)).flatten(1)
         return self.classifier(x)
 
     def own_tensors(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -129,6 +137,8 @@ class AlexNet(PlainNetwork):
     """
 
     architecture = "alexnet"
+    smallest_input = (63, 63)
+    map_channels = 256
 
     def __init__(self, dropout: float = 0.0) -> None:
         super().__init__(models.alexnet(weights=None, num_classes=1, dropout=dropout))
@@ -144,6 +154,8 @@ class VGG16(PlainNetwork):
     """
 
     architecture = "vgg16"
+    smallest_input = (32, 32)
+    map_channels = 512
 
     def __init__(self, dropout: float = 0.0) -> None:
         super().__init__(models.vgg16(weights=None, num_classes=1, dropout=dropout))
@@ -161,8 +173,11 @@ class InceptionV3(TorchvisionBackbone):
 
     architecture = "inception_v3"
     photo_crop = "margin-26"
+    smallest_input = (75, 75)
+    map_channels = 2048
     left_out = ("fc.", "AuxLogits.")
 
+    avgpool: nn.Module
     dropout: nn.Module
 
     def __init__(self, dropout: float = 0.0) -> None:
@@ -170,13 +185,19 @@ class InceptionV3(TorchvisionBackbone):
         super().__init__(network, 2048)
         self.preprocessing = Preprocessing(height=299, width=299, mean=127.5, std=127.5)
 
+    def maps(self, inputs: Tensor) -> Tensor:
+        """``(n, 3, h, w)`` with sides of at least 75 → ``(n, 2048, h', w')``, 8×8 for pictures of 299×299."""
+        x = inputs
+        # Registered in the order of use, with the pooling between convolutions among them.
+        for layer in self.children():
+            if layer is self.avgpool:
+                break
+            x = layer(x)
+        return x
+
     def features(self, inputs: Tensor) -> Tensor:
         """``(n, 3, h, w)`` with sides of at least 75 → ``(n, 2048)``, values of at least 0."""
-        x = inputs
-        # Registered in the order of use, the pooling layers and the final dropout among them.
-        for layer in self.children():
-            x = layer(x)
-        return x.flatten(1)
+        return self.dropout(self.avgpool(self.maps(inputs))).flatten(1)
 
 
 def _renamed(name: str) -> str:

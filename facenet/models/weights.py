@@ -155,7 +155,7 @@ def pretrain(
     if pretrained == "none":
         return random
     if pretrained == "auto":
-        entries = [entry for entry in catalogue.CATALOGUE if entry.architecture == backbone.architecture]
+        entries = [entry for entry in catalogue.CATALOGUE if entry.architecture == backbone.catalogued_as]
         if not entries:
             return Origin("random", f"seed {seed}", fallback=True)
         try:
@@ -165,7 +165,7 @@ def pretrain(
         return _load_catalogued(backbone, entries[0].name, file)
     if _is_path(pretrained):
         return _load_path(backbone, Path(pretrained))
-    entry = catalogue.find(pretrained, architecture=backbone.architecture)
+    entry = catalogue.find(pretrained, architecture=backbone.catalogued_as)
     return _load_catalogued(
         backbone, entry.name, download.ensure(entry, folder=folder, offline=offline, progress=progress)
     )

@@ -1,6 +1,6 @@
 """Checkpoints: folders that hold a model, what it is, and (the ``last`` one) how to go on.
 
-``model.safetensors``   weights of trunk and head
+``model.safetensors``   weights of trunk and heads
 ``checkpoint.json``     what they are: backbone, people, preprocessing contract, fingerprint, configuration, metrics
 ``trainer_state.pt``    optimiser, schedule, generators, sampler; only in checkpoints one can resume from
 
@@ -28,8 +28,10 @@ import torch
 from facenet._version import __version__
 from facenet.data.splits import Holdout
 from facenet.errors import CheckpointError, ContractError, UsageError, printable
+from facenet.models.backbone import Backbone
 from facenet.models.face_model import FaceModel
 from facenet.models.heads import build_head
+from facenet.models.pair_head import build_pair_head
 from facenet.models.registry import build_backbone
 from facenet.preprocessing import Preprocessing
 from facenet.training.config import TrainingConfig
@@ -38,7 +40,7 @@ from facenet.training.files import read_json, to_json, write_folder
 FORMAT = "facenet-checkpoint"
 VERSION = 1
 WEIGHTS, STATE = "model.safetensors", "trainer_state.pt"
-_NAME = re.compile(r"(last|best)-(\d{8})-(\d+)")
+_NAME = re.compile(r"(last|best|epoch)-(\d{8})-(\d+)")
 _PACKAGES = (
     "torch", "torchvision", "numpy", "scipy", "scikit-learn", "faiss-cpu", "pillow", "simplejpeg", "facenet-pytorch",
     "pytorch-metric-learning", "safetensors",
@@ -139,11 +141,11 @@ def versions() -> dict[str, str]:
 def save_checkpoint(
     folder: Path, kind: str, model: FaceModel, description: Description, trainer_state: dict[str, Any] | None
 ) -> Path:
-    """Write ``folder/kind-STEP-N`` whole or not at all, then remove older ones of its kind.
+    """Write ``folder/kind-STEP-N`` whole or not at all, then remove older ones of its kind (but every ``epoch``).
 
     Args:
         folder: of all checkpoints of the run.
-        kind: ``last`` or ``best``.
+        kind: ``last``, ``best`` or ``epoch``.
         model: whose weights are saved.
         description: see :class:`Description`.
         trainer_state: plain values and tensors, or None for a model that is only to be used.
@@ -166,7 +168,7 @@ def save_checkpoint(
         contents[STATE] = buffer.getvalue()
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
     write_folder(path, {**contents, "checkpoint.json": to_json({**description.to_dict(), "files": digests})})
-    for old in previous:
+    for old in [] if kind == "epoch" else previous:
         shutil.rmtree(old, ignore_errors=True)
     return path
 
@@ -198,11 +200,8 @@ def load_model(path: Path, *, backbone: str | None = None) -> tuple[FaceModel, D
             "checkpoint"
         )
     try:
-        trunk = build_backbone(config.backbone, seed=config.seed, **backbone_options(config))
-        head = None
-        if description.people:
-            head = build_head(config.head, trunk.embedding_size, len(description.people), seed=config.seed)
-        model = FaceModel(trunk, head, trainable=config.trainable, frozen_batch_norm=config.batch_norm == "frozen")
+        trunk = build_backbone(config.backbone, seed=config.seed, neck=config.neck, dropout=config.dropout)
+        model = build_model(trunk, config, description.people)
         model.load_state_dict(safetensors.torch.load(_read_checked(path, WEIGHTS)))
     except (safetensors.SafetensorError, RuntimeError, UsageError) as error:
         reason = str(error).splitlines()[0]
@@ -244,9 +243,19 @@ def _read_checked(path: Path, name: str) -> bytes:
     return data
 
 
-def backbone_options(config: TrainingConfig) -> dict[str, float]:
-    """What a configuration passes on to its backbone's class."""
-    return {"dropout": config.dropout} if config.backbone == "inception_resnet_v1" else {}
+def build_model(trunk: Backbone, config: TrainingConfig, people: tuple[str, ...]) -> FaceModel:
+    """A trunk with the head its task wants: over ``people`` if there are any, over pairs for ``siamese``, or none."""
+    head = build_head(config.head, trunk.embedding_size, len(people), seed=config.seed) if people else None
+    pair_head = None
+    if config.task == "siamese":
+        pair_head = build_pair_head(trunk.embedding_size, dropout=config.dropout, seed=config.seed)
+    return FaceModel(
+        trunk,
+        head,
+        pair_head=pair_head,
+        trainable=config.trainable,
+        frozen_batch_norm=config.batch_norm == "frozen",
+    )
 
 
 def _entries(folder: Path) -> list[Path]:

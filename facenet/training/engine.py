@@ -133,6 +133,9 @@ class Trainer:
                 status = "interrupted"
                 break
             last = self.progress.epoch == self.config.epochs
+            if self.config.keep_epochs:
+                self._check_weights()
+                save_checkpoint(self.run.checkpoints, "epoch", self.model, self._described(), None)
             if last or self.progress.epoch % self.config.eval_every == 0:
                 self._evaluate(monitor)
             if not last and time.monotonic() - self._saved_at >= self.config.save_seconds:
@@ -144,6 +147,8 @@ class Trainer:
         """Take the steps of one epoch; False if asked to stop before its end."""
         self._epoch_start = self.task.sampler_state()
         plan = self.task.epoch_batches()
+        if self.progress.batches == 0:
+            self.progress.sums, self.progress.counts = {}, {}
         self.model.train()
         began = time.perf_counter()
         losses: list[float] = []
@@ -160,6 +165,7 @@ class Trainer:
             group.append(result.loss.detach())
             self.progress.batches += 1
             self.progress.images += len(labels)
+            self.progress.add({"loss": losses[-1], **result.figures}, len(labels))
             self._images += len(labels)
             if len(group) < size:
                 continue
@@ -192,7 +198,7 @@ class Trainer:
     def _record(self, loss: float, figures: dict[str, float]) -> dict[str, Any]:
         speed = self._images / self._seconds if self._seconds > 0 else 0.0
         steps_left = self.steps_per_epoch * self.config.epochs - self.progress.step
-        per_step = self.config.batch_size * self.config.accumulate
+        per_step = self.progress.images / self.progress.step
         return {
             "epoch": self.progress.epoch + 1,
             "step": self.progress.step,
@@ -207,9 +213,9 @@ class Trainer:
         """Measure the present weights; the best so far are saved."""
         self._check_weights()
         self.model.eval()
+        state = self.progress
         metrics = self.evaluate(self.model)
         value = metrics.get(self.config.primary)
-        state = self.progress
         first = not self.metrics["start"] and state.step == 0
         self.metrics["last"] = metrics
         state.evaluations += 1
@@ -224,9 +230,11 @@ class Trainer:
             save_checkpoint(self.run.checkpoints, "best", self.model, self._described(), None)
         elif value is not None:
             state.stale += 1
-        if value is not None and not first:
-            self.schedule.after_evaluation(value)
-        monitor.evaluated({"epoch": state.epoch, "step": state.step, "metrics": metrics, "best": better})
+        watched = value if self.config.plateau_watch == "primary" else metrics.get(self.config.plateau_watch)
+        if watched is not None and not first:
+            self.schedule.after_evaluation(watched)
+        record = {"epoch": state.epoch, "step": state.step, "metrics": metrics, "train": state.means(), "best": better}
+        monitor.evaluated(record)
 
     def _check_weights(self) -> None:
         values = (value for value in self.model.state_dict().values() if value.is_floating_point())
@@ -290,6 +298,7 @@ class Trainer:
             start=self.metrics["start"],
             last=self.metrics["last"],
             best=self.metrics["best"],
+            train=state.means(),
             worse_than_start=state.best_value is not None and state.best_epoch == 0 and state.epoch > 0,
             seconds=self._seconds,
             images_per_second=self._images / self._seconds if self._seconds > 0 else 0.0,

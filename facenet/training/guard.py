@@ -10,6 +10,10 @@ from torch import Tensor
 from facenet.errors import EmbeddingCollapse, TrainingDiverged
 from facenet.training.config import TrainingConfig
 
+_LEAST_SPREAD = 0.01
+_LEAST_SPREAD_FOR_A_HEAD = 1e-4
+"""A head scales up what it is given, and learns from embeddings far closer together than a loss of distances can."""
+
 
 class CollapseGuard:
     """Watches every step.
@@ -19,14 +23,15 @@ class CollapseGuard:
     gradient vanishes. FaceNet (arXiv 1503.03832, section 3.2) meets it with semi-hard negatives.
 
     Args:
-        config: named in the remedy.
-        least_spread: below this the batch counts as collapsed.
+        config: the remedy is named after its settings.
+        least_spread: below this the batch counts as collapsed; None: 0.01, or 0.0001 where a head learns.
         steps: so many collapsed steps in a row stop the run.
     """
 
-    def __init__(self, config: TrainingConfig, *, least_spread: float = 0.01, steps: int = 25) -> None:
+    def __init__(self, config: TrainingConfig, *, least_spread: float | None = None, steps: int = 25) -> None:
         self.config = config
-        self.least_spread = least_spread
+        usual = _LEAST_SPREAD if config.task == "triplet" else _LEAST_SPREAD_FOR_A_HEAD
+        self.least_spread = usual if least_spread is None else least_spread
         self.steps = steps
         self.collapsed_steps = 0
 
@@ -56,14 +61,21 @@ class CollapseGuard:
         """
         self.collapsed_steps = self.collapsed_steps + 1 if spread < self.least_spread else 0
         if self.collapsed_steps >= self.steps:
-            if self.config.mining == "hard":
-                remedy = "hardest negatives pull everything together early on: try --mining semihard"
-            else:
-                remedy = f"try --lr {self.config.lr / 10:g}, or start from --pretrained weights"
             raise EmbeddingCollapse(
                 f"training collapsed: for {self.steps} steps up to step {step} all embeddings of a batch were one "
-                f"point (spread {spread:.2g}, healthy is about 1 to 2); {remedy}"
+                f"point (spread {spread:.2g}, healthy is about 1 to 2); {self._remedy()}"
             )
+
+    def _remedy(self) -> str:
+        config = self.config
+        if config.task == "triplet" and config.triplets == "mined" and config.mining == "hard":
+            return "hardest negatives pull everything together early on: try --mining semihard"
+        if config.loss == "mean-difference":
+            return (
+                "the loss mean-difference does not see how far embeddings are from each other, and keeps none apart: "
+                "try --loss squared-l2"
+            )
+        return f"try --lr {config.lr / 10:g}, or start from --pretrained weights"
 
     def _gentler(self) -> str:
         rate = self.config.lr

@@ -25,7 +25,7 @@ class Listener(Protocol):
         """A step was taken: ``step``, ``epoch``, ``loss``, ``images_per_second``, ``seconds_left`` and the task's."""
 
     def evaluated(self, record: Mapping[str, Any]) -> None:
-        """Held-out pictures were evaluated: ``epoch``, ``step``, ``metrics``, ``best``."""
+        """Held-out pictures were evaluated: ``epoch``, ``step``, ``metrics``, ``train``, ``best``."""
 
     def say(self, text: str) -> None:
         """One line worth reading."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass
@@ -18,6 +19,8 @@ class Progress:
         stale: evaluations since the best.
         evaluations: taken so far.
         start_value: the primary metric of the starting weights.
+        sums: loss and figures of the epoch's pictures so far, each batch's times its pictures.
+        counts: the pictures each of them rests on.
     """
 
     epoch: int = 0
@@ -29,6 +32,18 @@ class Progress:
     stale: int = 0
     evaluations: int = 0
     start_value: float | None = None
+    sums: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def add(self, figures: Mapping[str, float], images: int) -> None:
+        """Count a batch in."""
+        for name, value in figures.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value * images
+            self.counts[name] = self.counts.get(name, 0) + images
+
+    def means(self) -> dict[str, float]:
+        """Means over the epoch's pictures so far, by name."""
+        return {name: value / self.counts[name] for name, value in self.sums.items()}
 
 
 @dataclass(frozen=True)
@@ -39,6 +54,8 @@ class Outcome:
         status: ``finished``, ``stopped_early`` or ``interrupted``.
         progress: where it stands.
         start, last, best: metrics of the starting, the last and the best weights.
+        train: mean loss and figures over the training pictures of the last epoch, each batch's as it was when the batch
+            was learned from.
         worse_than_start: whether no weights better than the starting ones were found.
         seconds: spent in the training loop by this process, without evaluations.
         images_per_second: pictures a second in the training loop.
@@ -49,6 +66,7 @@ class Outcome:
     start: dict[str, float]
     last: dict[str, float]
     best: dict[str, float]
+    train: dict[str, float]
     worse_than_start: bool
     seconds: float
     images_per_second: float

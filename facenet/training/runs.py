@@ -17,7 +17,7 @@ from facenet.errors import StorageError
 from facenet.training.checkpoint import newest
 from facenet.training.files import storage_error
 
-_NAME = re.compile(r"(triplet|classification)-(\d{3,})")
+_NAME = re.compile(r"(triplet|classification|siamese)-(\d{3,})")
 _MOST_RUNS = 100_000
 
 

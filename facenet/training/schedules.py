@@ -22,7 +22,7 @@ def build_optimiser(parameters: Iterable[nn.Parameter], config: TrainingConfig) 
     if config.optimiser == "sgd":
         return SGD(values, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay, fused=True)
     kind = Adam if config.optimiser == "adam" else AdamW
-    return kind(values, lr=config.lr, weight_decay=config.weight_decay, fused=True)
+    return kind(values, lr=config.lr, weight_decay=config.weight_decay, amsgrad=config.amsgrad, fused=True)
 
 
 class Schedule:
@@ -30,7 +30,7 @@ class Schedule:
 
     Args:
         optimiser: whose learning rate is set.
-        config: ``schedule``, ``warmup``, ``gamma``, ``step_epochs``, ``epochs``.
+        config: ``schedule``, ``warmup``, ``gamma``, ``step_epochs``, ``plateau_*``, ``epochs``.
         steps_per_epoch: optimiser steps in an epoch, at least 1.
     """
 
@@ -55,7 +55,7 @@ class Schedule:
             self._move()
 
     def after_evaluation(self, value: float) -> None:
-        """Call with the primary metric (higher is better)."""
+        """Call with what a plateau watches: the primary metric (more is better) or the loss (less is better)."""
         if isinstance(self._schedule, ReduceLROnPlateau):
             self._schedule.step(value)
 
@@ -84,7 +84,13 @@ def _build(optimiser: Optimizer, config: TrainingConfig, steps_per_epoch: int) -
     if config.schedule == "exponential":
         return ExponentialLR(optimiser, config.gamma)
     if config.schedule == "plateau":
-        return ReduceLROnPlateau(optimiser, mode="max", factor=config.gamma, patience=config.step_epochs)
+        return ReduceLROnPlateau(
+            optimiser,
+            mode="min" if config.plateau_watch == "loss" else "max",
+            factor=config.gamma,
+            patience=config.step_epochs,
+            threshold=config.plateau_threshold,
+        )
     if config.schedule == "constant":
         return ConstantLR(optimiser, factor=1.0, total_iters=1)
     return LambdaLR(optimiser, _warm_cosine(steps_per_epoch * config.epochs, config.warmup))

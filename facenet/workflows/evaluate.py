@@ -18,11 +18,12 @@ from facenet.errors import CheckpointError, printable
 from facenet.evaluation.classification import Classification
 from facenet.evaluation.embed import embed_folder
 from facenet.evaluation.heldout import Evaluation, evaluate_heldout, heldout_parts
+from facenet.models.face_model import FaceModel
 from facenet.models.heads import Head
 from facenet.training.checkpoint import Description, load_model, newest, versions
 from facenet.training.files import storage_error, write_and_flush, write_json
 from facenet.training.runs import newest_checkpoint
-from facenet.workflows.prepare import prepare
+from facenet.workflows.prepare import Prepared, prepare
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,16 +122,8 @@ def evaluate_checkpoint(
     prepared = prepare(root, description.holdout)
     chosen_device = choose_device(device)
     chosen_precision = choose_precision(precision, chosen_device.value)
-    embeddings = embed_folder(
-        model.trunk,
-        prepared.folder,
-        keep=heldout_parts(prepared.split).needed,
-        device=chosen_device.value,
-        precision=chosen_precision.value,
-        progress=progress,
-    )
-    evaluation = evaluate_heldout(
-        embeddings, prepared.folder, prepared.split, head=model.head, people=description.people
+    embeddings, evaluation = _measured(
+        model, description, prepared, chosen_device.value, chosen_precision.value, progress
     )
     result = EvaluationResult(
         checkpoint=path,
@@ -142,6 +135,33 @@ def evaluate_checkpoint(
         material=Material(prepared.folder, prepared.split, embeddings, model.head),
     )
     return replace(result, files=_write(path.parent.parent if into is None else into, result))
+
+
+def _measured(
+    model: FaceModel,
+    description: Description,
+    prepared: Prepared,
+    device: str,
+    precision: str,
+    progress: Callable[[int, int | None], None] | None,
+) -> tuple[Tensor, Evaluation]:
+    """The embeddings of all pictures that the figures of this checkpoint need, and the figures."""
+    folder, split = prepared.folder, prepared.split
+    measures, word = description.config.measures, description.config.anchor
+    anchors = folder.named_with(word) if word else None
+    needed = heldout_parts(split, measures, anchors).needed
+    embeddings = embed_folder(model.trunk, folder, keep=needed, device=device, precision=precision, progress=progress)
+    evaluation = evaluate_heldout(
+        embeddings,
+        folder,
+        split,
+        head=model.head,
+        people=description.people,
+        measures=measures,
+        pair_head=model.pair_head,
+        anchors=anchors,
+    )
+    return embeddings, evaluation
 
 
 def _chosen_from(path: Path, description: Description) -> int:

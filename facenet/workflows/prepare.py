@@ -9,6 +9,7 @@ from pathlib import Path
 
 from facenet.data.audit import Audit, audit_folder
 from facenet.data.folders import Folder, scan_folder
+from facenet.data.given_split import given_split, people_across
 from facenet.data.splits import Holdout, Split, split_folder
 
 
@@ -36,17 +37,25 @@ class Prepared:
         return digest.hexdigest()[:16]
 
 
-def prepare(root: Path, holdout: Holdout, progress: Callable[[int, int], None] | None = None) -> Prepared:
+def prepare(root: Path, holdout: Holdout | None, progress: Callable[[int, int], None] | None = None) -> Prepared:
     """Scan, audit and split a folder of people.
 
     Args:
         root: the folder.
-        holdout: what to hold out.
+        holdout: what to hold out; None: the pictures in the folder to test on if the root has one beside a training
+            folder, else some pictures of everybody.
         progress: called with (pictures read, pictures in all).
 
     Raises:
         MissingError: no such folder.
         InputError: nothing usable in it, or too little to hold anything out.
     """
-    audit = audit_folder(scan_folder(root), progress=progress)
-    return Prepared(audit, audit.usable, split_folder(audit.usable, holdout, audit.groups), holdout)
+    found = scan_folder(root)
+    if holdout is None:
+        holdout = Holdout() if given_split(found) is None else Holdout(kind="folder")
+    if holdout.kind == "folder":
+        # Before a picture is read: thousands may be, before this says that a folder is misplaced.
+        people_across(found)
+    audit = audit_folder(found, progress=progress)
+    usable = people_across(audit.usable) if holdout.kind == "folder" else audit.usable
+    return Prepared(audit, usable, split_folder(usable, holdout, audit.groups), holdout)

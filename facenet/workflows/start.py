@@ -13,32 +13,27 @@ from facenet.data.alignments import declared_contract
 from facenet.data.augmentation import check_policy
 from facenet.data.splits import Holdout
 from facenet.devices import Choice, choose_precision
-from facenet.errors import InputError, UsageError, printable
+from facenet.errors import FacenetError, InputError, UsageError, printable
 from facenet.models.backbone import Backbone
 from facenet.models.face_model import FaceModel
-from facenet.models.heads import build_head
+from facenet.models.input_size import set_input_size
 from facenet.models.registry import build_backbone
 from facenet.models.weights import Origin, pretrain
-from facenet.training.checkpoint import Description, backbone_options, load_model
+from facenet.recipes.recipe import Recipe
+from facenet.training.checkpoint import Description, build_model, load_model
 from facenet.training.config import TrainingConfig
 from facenet.training.files import read_json
 from facenet.training.monitor import Listener
 from facenet.training.runs import RunFolder, list_runs, newest_checkpoint
 from facenet.workflows.contract import training_contract
 from facenet.workflows.prepare import Prepared, prepare
+from facenet.workflows.settings import Settings, made_by, recipe_record
 
-DEFAULTS: dict[str, dict[str, Any]] = {
-    "triplet": {},
-    "classification": {
-        "trainable": "head",
-        "epochs": 30,
-        "lr": 1e-2,
-        "augmentation": "none",
-        "primary": "accuracy",
-        "pretrained": "tuned",
-    },
-}
-"""Where a task's defaults differ from those of :class:`TrainingConfig`. ``tuned`` is the newest triplet run's trunk."""
+_MOST_LINES = 5
+"""Findings of each kind that are shown; ``audit.json`` in the run folder has them all."""
+
+_OF_THE_TRUNK = ("backbone", "neck", "image_size", "resize", "dropout")
+"""Settings that a tuned trunk brings along."""
 
 GENTLE_LR = 3e-5
 """Default learning rate of a trunk that starts from trained weights: higher ones undo what it knows."""
@@ -59,16 +54,17 @@ class Job:
     """What to train on what.
 
     Attributes:
-        task: ``triplet`` or ``classification``.
+        task: ``triplet``, ``classification`` or ``siamese``.
         root: folder of people.
         runs: where run folders are made.
-        settings: what was explicitly asked for of :class:`TrainingConfig`; the rest are the task's defaults.
-        holdout: what to hold out; None: as the trunk's run did, else the default.
-        resume: go on with the newest run of this task.
+        settings: what was explicitly asked for of :class:`TrainingConfig`; the rest are the recipe's or the task's.
+        holdout: what to hold out; None: as the recipe says, else as the trunk's run did, else the default.
+        resume: go on with the newest run of this recipe, or without one of this task.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         offline: never use the network.
         aligned: the pictures are faces cut as the architecture's published weights want them.
         command: how it was called, for the record.
+        recipe: settings below those explicitly asked for, or None.
     """
 
     task: str
@@ -81,11 +77,15 @@ class Job:
     offline: bool = False
     aligned: bool = False
     command: tuple[str, ...] = ()
+    recipe: Recipe | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Start:
-    """A model as it is before (more) training, and all that goes with it."""
+    """A model as it is before (more) training, and all that goes with it.
+
+    ``recipe`` is what the record of the run keeps of its recipe, or None; see :class:`Settings`.
+    """
 
     model: FaceModel
     config: TrainingConfig
@@ -93,17 +93,27 @@ class Start:
     origin: dict[str, Any]
     people: tuple[str, ...]
     train_mask: np.ndarray
+    recipe: dict[str, Any] | None = None
 
 
 def resumable_run(job: Job, listener: JobListener) -> RunFolder | None:
-    """The newest run of the job's task that can go on, if the job asks for one."""
+    """The newest run of the job's recipe, or without one of its task, that can go on; if the job asks for one."""
     if not job.resume:
         return None
     for run in reversed(list_runs(job.runs, job.task)):
-        if run.resumable() is not None:
+        if run.resumable() is not None and (job.recipe is None or _is_of(run, job.recipe, listener)):
             return run
-    listener.warn(f"there is no {job.task} run to resume in {printable(job.runs)}: starting a new one")
+    what = job.task if job.recipe is None else printable(job.recipe.words)
+    listener.warn(f"there is no {what} run to resume in {printable(job.runs)}: starting a new one")
     return None
+
+
+def _is_of(run: RunFolder, recipe: Recipe, listener: JobListener) -> bool:
+    try:
+        return made_by(recipe_record(run), recipe)
+    except FacenetError as error:
+        listener.warn(f"{run.path.name} is passed over: {error}")
+        return False
 
 
 def is_finished(run: RunFolder, config: TrainingConfig) -> bool:
@@ -128,6 +138,11 @@ def resumed_start(job: Job, run: RunFolder, listener: JobListener) -> Start:
     if job.holdout is not None and job.holdout != description.holdout:
         raise UsageError("a resumed run keeps what it holds out: leave --holdout out, or start a new run")
     listener.say(f"resuming {run.path.name} at epoch {description.epoch}, step {description.step}")
+    recipe = recipe_record(run)
+    if recipe is not None:
+        listener.say(f"recipe: {printable(recipe['name'])}, with the settings that {run.path.name} was started with")
+        if job.recipe is not None and job.recipe.sha256 != recipe.get("sha256"):
+            listener.warn("the recipe has changed since then: start a new run with --check 0 to train by it as it is")
     prepared = _prepare(job.root, description.holdout, listener)
     record = read_json(run.path / "run.json").get("data")
     if not isinstance(record, dict) or record.get("digest") != prepared.digest():
@@ -135,7 +150,7 @@ def resumed_start(job: Job, run: RunFolder, listener: JobListener) -> Start:
             f"the pictures in {printable(job.root)} are not those that {run.path.name} was started with: put them "
             "back, or start a new run with --check 0"
         )
-    return Start(model, config, prepared, description.origin, description.people, _train_mask(prepared, config))
+    return Start(model, config, prepared, description.origin, description.people, _train_mask(prepared, config), recipe)
 
 
 def fresh_start(job: Job, device: Choice, listener: JobListener) -> Start:
@@ -144,56 +159,103 @@ def fresh_start(job: Job, device: Choice, listener: JobListener) -> Start:
     Raises:
         FacenetError: settings, weights or pictures that cannot be used.
     """
-    settings = {**DEFAULTS[job.task], **job.settings}
-    tuned = newest_checkpoint(job.runs, "triplet") if settings.get("pretrained") == "tuned" else None
-    if settings.get("pretrained") == "tuned" and tuned is None:
-        settings["pretrained"] = "auto"
-        listener.say(f"no triplet run in {printable(job.runs)}: the trunk starts from pretrained weights")
-    holdout = job.holdout
-    if tuned is not None:
-        trunk_model, description = load_model(tuned, backbone=settings.get("backbone"))
-        trunk = trunk_model.trunk
-        settings |= {"backbone": description.config.backbone, "dropout": description.config.dropout}
-        if holdout is None:
-            holdout = description.holdout
-        elif holdout != description.holdout:
-            listener.warn("the trunk was tuned with other pictures held out: held-out figures may be too good")
-    config = _decided(job, settings, device, listener)
-    if tuned is not None:
-        source = f"{tuned.parent.parent.name}/{tuned.name}"
-        listener.say(f"trunk: tuned by {source}")
-        start = Origin("checkpoint", source).to_dict() | {"before": description.origin}
-    else:
-        trunk = build_backbone(config.backbone, seed=config.seed, **backbone_options(config))
-        found = pretrain(
-            trunk, config.pretrained, seed=config.seed, offline=job.offline, progress=listener.bar("weights")
-        )
-        trunk.preprocessing = training_contract(trunk, job.root, aligned=job.aligned)
-        _tell_origin(found, config, listener)
-        start = found.to_dict()
+    settings = Settings(job.task, job.recipe, job.settings)
+    trunk, config, origin, holdout = _trunk(job, settings, device, listener)
     _tell_contract(trunk, job, listener)
-    trained = start["kind"] != "random"
+    trained = origin["kind"] != "random"
     if config.batch_norm == "auto":
         config = replace(config, batch_norm="frozen" if trained else "train")
-    if trained and config.trainable != "head" and "lr" not in job.settings:
+    if trained and config.trainable != "head" and "lr" not in settings.chosen:
         config = replace(config, lr=GENTLE_LR)
-    prepared = _prepare(job.root, Holdout() if holdout is None else holdout, listener)
+    prepared = _prepare(job.root, holdout, listener)
     mask = _train_mask(prepared, config)
     if "batch_size" not in job.settings:
-        # The default is a wish, not a demand: with fewer pictures than that, all of them make a batch.
-        config = replace(config, batch_size=min(config.batch_size, max(4, int(mask.sum()))))
-    people: tuple[str, ...] = ()
-    head = None
-    if config.task == "classification":
-        people = prepared.folder.select(mask).people
-        head = build_head(config.head, trunk.embedding_size, len(people), seed=config.seed)
-    model = FaceModel(trunk, head, trainable=config.trainable, frozen_batch_norm=config.batch_norm == "frozen")
-    return Start(model, config, prepared, start, people, mask)
+        config = _fitting_batch(config, int(mask.sum()), listener)
+    people = prepared.folder.select(mask).people if config.task == "classification" else ()
+    if job.recipe is not None:
+        _tell_recipe(job.recipe, settings, config, len(people), listener)
+    model = build_model(trunk, config, people)
+    return Start(model, config, prepared, origin, people, mask, settings.record())
 
 
-def _decided(job: Job, settings: dict[str, Any], device: Choice, listener: JobListener) -> TrainingConfig:
+def _trunk(
+    job: Job, settings: Settings, device: Choice, listener: JobListener
+) -> tuple[Backbone, TrainingConfig, dict[str, Any], Holdout | None]:
+    """The trunk with its starting weights, the settings as far as it decides them, its origin, and the split."""
+    merged = settings.merged
+    holdout = job.holdout
+    if holdout is None and job.recipe is not None and job.recipe.holdout is not None:
+        holdout = Holdout(**job.recipe.holdout)
+    if merged.get("pretrained") == "tuned":
+        tuned = newest_checkpoint(job.runs, "triplet")
+        if tuned is not None:
+            return _tuned_trunk(tuned, job, merged, holdout, device, listener)
+        merged["pretrained"] = "auto"
+        listener.say(f"no triplet run in {printable(job.runs)}: the trunk starts from pretrained weights")
+    config = _decided(merged, device, listener)
+    trunk = build_backbone(config.backbone, seed=config.seed, neck=config.neck, dropout=config.dropout)
+    set_input_size(trunk, config.image_size, config.resize)
+    found = pretrain(trunk, config.pretrained, seed=config.seed, offline=job.offline, progress=listener.bar("weights"))
+    trunk.preprocessing = training_contract(trunk, job.root, aligned=job.aligned)
+    _tell_origin(found, config, listener)
+    return trunk, config, found.to_dict(), holdout
+
+
+def _tuned_trunk(
+    tuned: Path,
+    job: Job,
+    merged: dict[str, Any],
+    holdout: Holdout | None,
+    device: Choice,
+    listener: JobListener,
+) -> tuple[Backbone, TrainingConfig, dict[str, Any], Holdout | None]:
+    """As :func:`_trunk`, from a checkpoint of a triplet run."""
+    model, description = load_model(tuned, backbone=merged.get("backbone"))
+    source = f"{tuned.parent.parent.name}/{tuned.name}"
+    for name in _OF_THE_TRUNK:
+        before = getattr(description.config, name)
+        if job.settings.get(name, before) != before:
+            flag = "--" + name.replace("_", "-")
+            raise UsageError(
+                f"the trunk of {source} has {flag} {before}, not {job.settings[name]}: leave the flag out, or say "
+                "with --pretrained what to start from instead"
+            )
+        merged[name] = before
+    if holdout is None:
+        holdout = description.holdout
+    elif holdout != description.holdout:
+        listener.warn("the trunk was tuned with other pictures held out: held-out figures may be too good")
+    config = _decided(merged, device, listener)
+    listener.say(f"trunk: tuned by {source}")
+    origin = Origin("checkpoint", source).to_dict() | {"before": description.origin}
+    return model.trunk, config, origin, holdout
+
+
+def _fitting_batch(config: TrainingConfig, pictures: int, listener: JobListener) -> TrainingConfig:
+    """A default's or a recipe's batch is a wish, not a demand: with fewer pictures than that, all of them make one."""
+    most = max(4, pictures)
+    if config.batch_size <= most:
+        return config
+    listener.say(f"batches of {most} instead of {config.batch_size}: there are {pictures} pictures to train on")
+    return replace(config, batch_size=most)
+
+
+def _tell_recipe(
+    recipe: Recipe, settings: Settings, config: TrainingConfig, classes: int, listener: JobListener
+) -> None:
+    listener.say(f"recipe: {printable(recipe.words)}")
+    for line in settings.lines(config):
+        listener.say(line)
+    if recipe.most_classes is not None and classes > recipe.most_classes:
+        listener.warn(
+            f"{classes:,} classes: {printable(recipe.words)} was published for at most {recipe.most_classes:,}; "
+            "training goes on"
+        )
+
+
+def _decided(settings: dict[str, Any], device: Choice, listener: JobListener) -> TrainingConfig:
     """The configuration with the precision decided, checked as far as it can be before anything is read."""
-    config = replace(TrainingConfig(task=job.task), **settings)
+    config = TrainingConfig(**settings)
     check_policy(config.augmentation)
     precision = choose_precision(config.precision, device.value)
     listener.say(f"device: {device}; precision: {precision}")
@@ -222,7 +284,7 @@ def _tell_contract(trunk: Backbone, job: Job, listener: JobListener) -> None:
         listener.say("pictures: taken whole, as faces; see --aligned if they were cut out of photos")
 
 
-def _prepare(root: Path, holdout: Holdout, listener: JobListener) -> Prepared:
+def _prepare(root: Path, holdout: Holdout | None, listener: JobListener) -> Prepared:
     prepared = prepare(root, holdout, listener.bar("audit"))
     counts, split = prepared.folder.counts(), prepared.split
     listener.say(
@@ -230,8 +292,11 @@ def _prepare(root: Path, holdout: Holdout, listener: JobListener) -> Prepared:
         f"{len(prepared.audit.left_out):,} left out"
     )
     whole = f" and {split.person_held.sum():,} people whole" if split.person_held.any() else ""
-    listener.say(f"held out: {split.held_images.sum():,} pictures of people trained on{whole}")
-    for line in prepared.audit.lines():
+    if prepared.holdout.kind == "folder":
+        listener.say(f"held out: {split.held_images.sum():,} pictures in the folder beside the training folder")
+    else:
+        listener.say(f"held out: {split.held_images.sum():,} pictures of people trained on{whole}")
+    for line in prepared.audit.lines(_MOST_LINES, shared_people=prepared.holdout.kind != "folder"):
         listener.say(line)
     return prepared
 

@@ -38,7 +38,7 @@ def checkpoint_study(result: EvaluationResult, *, judging: Judging = AS_USUAL) -
         InputError: nothing at all could be measured.
     """
     evaluation, material = result.evaluation, result.material
-    parts = heldout_parts(material.split)
+    parts = heldout_parts(material.split, result.description.config.measures)
     kept = parts.needed
     study = _empty(result, judging)
     findings: list[Finding] = []
@@ -56,6 +56,8 @@ def checkpoint_study(result: EvaluationResult, *, judging: Judging = AS_USUAL) -
         found = classification_findings(classification, reliability, seed=judging.seed, replicates=judging.replicates)
         findings += [replace(one, title=f"classification: {one.title}") for one in found]
         study = replace(study, classification=classification, reliability=reliability)
+    if evaluation.pairs is not None:
+        findings += [replace(one, title=f"pairs: {one.title}") for one in evaluation.pairs.findings()]
     if not findings:
         raise InputError("there is nothing to report: " + "; ".join(map(str, evaluation.reasons.values())))
     folder = material.folder

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from facenet.data.folders import Folder, scan_folder
-from facenet.data.pairmaking import MadePairs, _even_shares, _pair_number, make_pairs
+from facenet.data.pairmaking import MadePairs, _pair_number, even_shares, make_pairs
 from facenet.errors import InputError, UsageError
 
 People = Callable[[list[int]], Folder]
@@ -110,7 +110,7 @@ def test_numbers_too_small(folder: Folder, wrong: dict[str, int]) -> None:
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=10), st.data())
 def test_shares_are_as_even_as_can_be(most: list[int], data: st.DataObject) -> None:
     wanted = data.draw(st.integers(0, sum(most)))
-    shares = _even_shares(np.array(most), wanted, np.random.default_rng(0))
+    shares = even_shares(np.array(most), wanted, np.random.default_rng(0))
     assert shares.sum() == wanted and (shares <= most).all() and (shares >= 0).all()
     # Whoever could give more gives no less than anybody, but for the one that is drawn.
     able = shares[shares < most]

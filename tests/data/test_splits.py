@@ -231,3 +231,26 @@ def test_holdout_survives_json(holdout: Holdout) -> None:
 def test_foreign_holdouts(values: object) -> None:
     with pytest.raises(CheckpointError):
         Holdout.from_dict(values)  # type: ignore[arg-type]
+
+
+@quick
+@given(people=several, seed=st.integers(0, 3))
+def test_named_pictures_are_never_held_out_on_their_own(folder_of: Make, people: dict[str, int], seed: int) -> None:
+    folder = folder_of({"someone": 4, **people})
+    word = folder.paths[0].rsplit("/", 1)[1].partition(".")[0]
+    free = split_folder(folder, Holdout(images=0.9, seed=seed))
+    kept = split_folder(folder, Holdout(images=0.9, seed=seed, keep=word))
+    named = folder.named_with(word)
+    assert named.any() and not kept.image_held[named].any()
+    # Whoever has three others still gives one of these.
+    others = np.bincount(folder.labels[~named], minlength=len(folder.people))
+    given_away = np.bincount(folder.labels[kept.image_held], minlength=len(folder.people))
+    assert (given_away[others >= 2] >= 1).all()
+    assert free.image_held.sum() >= kept.image_held.sum()
+
+
+def test_words_in_names_are_found_whatever_their_case(folder_of: Make) -> None:
+    folder = folder_of({"scripted": 2})
+    assert not folder.named_with("script").any()
+    renamed = Folder(folder.root, folder.people, ("scripted/1-SCRIPT.png", "scripted/2.script"), folder.labels)
+    assert renamed.named_with("Script").tolist() == [True, False]

@@ -13,6 +13,7 @@ from facenet.errors import UsageError
 from facenet.models.backbone import Backbone
 from facenet.models.face_model import FaceModel
 from facenet.models.heads import build_head
+from facenet.models.pair_head import build_pair_head
 from facenet.models.registry import BACKBONES, build_backbone
 
 Pictures = Callable[[int, int, int, int], Tensor]
@@ -63,6 +64,33 @@ def test_head_trains_the_head_alone_and_without_one_the_embedding_layer(trunk: B
     assert trainable_names(without) == stage_parameters(trunk, 1)
     assert all(name.startswith("trunk.linear1.") for name in trainable_names(without))
     assert not without.trunk_is_frozen
+
+
+def test_a_head_for_pairs_counts_as_a_head(trunk: Backbone) -> None:
+    own = {f"pair_head.layers.{number}.{kind}" for number in (0, 3) for kind in ("weight", "bias")}
+    model = FaceModel(copy.deepcopy(trunk), pair_head=build_pair_head(128), trainable="head")
+    assert trainable_names(model) == own and model.trunk_is_frozen and model.head is None
+    assert FaceModel(trunk).pair_head is None
+    assert trainable_names(FaceModel(trunk, pair_head=build_pair_head(128), trainable="last:1")) == (
+        own | stage_parameters(trunk, 1)
+    )
+
+
+def test_scores_are_the_other_way_through(trunk: Backbone, pictures: Pictures) -> None:
+    inputs = trunk.preprocessing.normalise(pictures(3, 112, 96, 0))
+    for kind in ("linear", "cosface"):
+        model = FaceModel(trunk, build_head(kind, 128, 4)).eval()
+        assert model.head is not None
+        with torch.no_grad():
+            scores, embeddings = model.scores(inputs), model(inputs)
+            assert scores.shape == (3, 4)
+            assert torch.equal(scores, model.head.logits(embeddings))
+            if kind == "linear":
+                weight, bias = (model.get_parameter(f"head.linear.{name}") for name in ("weight", "bias"))
+                torch.testing.assert_close(scores, 16 * embeddings @ weight.T + bias, atol=1e-4, rtol=1e-5)
+    for headless in (FaceModel(trunk), FaceModel(trunk, pair_head=build_pair_head(128))):
+        with pytest.raises(UsageError, match="this model has no head"):
+            headless.scores(inputs)
 
 
 @pytest.mark.parametrize("trainable", ["all", "last:2", "head"])
@@ -118,7 +146,9 @@ def test_the_forward_is_the_trunks(trunk: Backbone, pictures: Pictures) -> None:
         assert torch.equal(model(inputs), trunk(inputs))
 
 
-def test_the_state_has_two_prefixes_and_loads_strictly(trunk: Backbone) -> None:
+def test_the_state_has_a_prefix_for_each_part_and_loads_strictly(trunk: Backbone) -> None:
+    paired = FaceModel(trunk, pair_head=build_pair_head(128))
+    assert {key.split(".")[0] for key in paired.state_dict()} == {"trunk", "pair_head"}
     model = FaceModel(trunk, build_head("cosface", 128, 4), trainable="last:1")
     assert {key.split(".")[0] for key in model.state_dict()} == {"trunk", "head"}
     other = FaceModel(build_backbone("mobilefacenet", seed=3), build_head("cosface", 128, 4, seed=3))

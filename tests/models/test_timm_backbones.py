@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import timm
@@ -14,6 +15,7 @@ from facenet.errors import MissingError, UsageError, WeightsError
 from facenet.models.backbone import Backbone
 from facenet.models.face_model import FaceModel
 from facenet.models.inference import InferenceTrunk
+from facenet.models.input_size import set_input_size
 from facenet.models.registry import build_backbone
 from facenet.models.weights import load_strictly, pretrain
 
@@ -97,6 +99,49 @@ def test_timms_own_files_fit_and_ours_too(backbone: Backbone) -> None:
     assert again.fingerprint() == backbone.fingerprint()
     with pytest.raises(WeightsError, match=f"does not fit {backbone.architecture}"):
         load_strictly(backbone, {"foreign": torch.ones(1)}, "other.pt")
+
+
+def test_another_size_is_tried_and_taken(backbone: Backbone, pictures: Pictures) -> None:
+    before = backbone.preprocessing
+    half = (before.height // 2, before.width // 2)
+    set_input_size(backbone.train(), f"{half[0]}x{half[1]}")
+    assert backbone.training and all(module.training for module in backbone.modules()), "trying left a trace"
+    assert backbone.preprocessing == replace(before, height=half[0], width=half[1])
+    assert InferenceTrunk(backbone)(pictures(2, *half, 0)).shape == (2, backbone.embedding_size)
+
+
+def test_a_size_that_the_layers_refuse_is_refused_with_their_reason() -> None:
+    backbone = build_backbone("timm:vit_tiny_patch16_224")
+    before = backbone.preprocessing
+    with pytest.raises(
+        UsageError, match=r"^timm:vit_tiny_patch16_224 cannot take pictures of 112x96: Input \w+ "
+    ) as caught:
+        set_input_size(backbone, "112x96")
+    assert backbone.preprocessing == before and str(caught.value).isprintable()
+    assert not backbone.preprocessing.finds_faces and backbone.photo_crop == "margin-20"
+
+
+def test_trying_a_size_changes_no_statistics(backbone: Backbone) -> None:
+    before = backbone.train().fingerprint()
+    backbone.check_input(backbone.preprocessing.height, backbone.preprocessing.width)
+    assert backbone.fingerprint() == before
+
+
+def test_layers_that_give_no_reason_are_quoted_by_the_kind_of_their_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(inputs: Tensor) -> Tensor:
+        raise AssertionError
+
+    backbone = build_backbone("timm:test_resnet")
+    monkeypatch.setattr(backbone, "features", refuse)
+    with pytest.raises(UsageError, match="cannot take pictures of 64x64: AssertionError$"):
+        set_input_size(backbone, "64")
+
+
+def test_a_size_of_which_no_embedding_comes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    backbone = build_backbone("timm:test_resnet")
+    monkeypatch.setattr(backbone, "features", lambda inputs: torch.zeros(len(inputs), 7, 2))
+    with pytest.raises(UsageError, match="timm:test_resnet gives no embedding of pictures of 64x64"):
+        set_input_size(backbone, "64")
 
 
 def test_there_are_no_catalogued_weights() -> None:

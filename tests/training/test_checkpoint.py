@@ -6,18 +6,26 @@ import json
 import os
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import safetensors.torch
 import torch
-from toys import toy_config, toy_trainer
+from toys import ToyBackbone, toy_config, toy_trainer
 
 from facenet.errors import CheckpointError, ContractError, FacenetError, StorageError
 from facenet.models.face_model import FaceModel
-from facenet.training import checkpoint, files
-from facenet.training.checkpoint import Description, load_model, load_trainer_state, newest, save_checkpoint
+from facenet.training import files
+from facenet.training.checkpoint import (
+    Description,
+    build_model,
+    load_model,
+    load_trainer_state,
+    newest,
+    save_checkpoint,
+)
 from facenet.training.runs import RunFolder
 
 pytestmark = pytest.mark.usefixtures("toy")
@@ -360,6 +368,21 @@ def test_best_checkpoints_hold_no_trainer_state(saved: Path) -> None:
         load_trainer_state(best)
 
 
-def test_options_go_to_the_backbones_that_have_them() -> None:
-    assert checkpoint.backbone_options(toy_config(backbone="inception_resnet_v1", dropout=0.4)) == {"dropout": 0.4}
-    assert checkpoint.backbone_options(toy_config(backbone="mobilefacenet", dropout=0.4)) == {}
+@pytest.mark.parametrize(("kind", "kept"), [("last", 1), ("best", 1), ("epoch", 3)])
+def test_only_weights_of_epochs_pile_up(saved: Path, tmp_path: Path, kind: str, kept: int) -> None:
+    model, description = load_model(saved)
+    for step in (4, 8, 12):
+        save_checkpoint(tmp_path, kind, model, replace(description, step=step), None)
+    assert len(list(tmp_path.glob(f"{kind}-*"))) == kept
+    found = newest(tmp_path, kind)
+    assert found is not None and Description.read(found).step == 12
+
+
+def test_the_model_of_each_task() -> None:
+    triplets = build_model(ToyBackbone(), toy_config(), ())
+    assert triplets.head is None and triplets.pair_head is None
+    people = build_model(ToyBackbone(), toy_config(task="classification", primary="accuracy"), ("Ada", "Bo", "Cy"))
+    assert people.head is not None and people.pair_head is None
+    assert people.scores(torch.zeros(2, 3, 32, 32)).shape == (2, 3)
+    pairs = build_model(ToyBackbone(), toy_config(task="siamese", primary="pair_f1"), ())
+    assert pairs.head is None and pairs.pair_head is not None

@@ -87,6 +87,8 @@ CASES: dict[str, dict[str, Any]] = {
         for name in ("constant", "step", "exponential", "cosine", "plateau")
     },
     "evaluated every other epoch": {"eval_every": 2},
+    "every epoch kept": {"keep_epochs": True},
+    "amsgrad": {"optimiser": "adam", "amsgrad": True},
     "last two stages": {"trainable": "last:2"},
     "embedding layer": {"trainable": "head"},
     "head and trunk": {"task": "classification", "primary": "accuracy"},
@@ -96,6 +98,12 @@ CASES: dict[str, dict[str, Any]] = {
     "cosface on a frozen trunk": {
         "task": "classification", "primary": "accuracy", "head": "cosface", "trainable": "head",
     },
+    "triplets sampled": {"triplets": "sampled"},
+    "triplets sampled around anchors": {"triplets": "sampled", "anchor": "script", "soft": True, "accumulate": 3},
+    "mean difference": {"triplets": "sampled", "anchor": "script", "loss": "mean-difference"},
+    "pairs": {"task": "siamese", "primary": "pair_f1", "dropout": 0.3},
+    "pairs with anchors": {"task": "siamese", "primary": "pair_f1", "anchor": "script", "batch_size": 4},
+    "pairs on a frozen trunk": {"task": "siamese", "primary": "pair_f1", "trainable": "head", "dropout": 0.3},
 }  # fmt: skip
 
 
@@ -461,3 +469,41 @@ def test_the_toy_learns(tmp_path: Path) -> None:
     assert outcome.best["roc_auc"] > outcome.start["roc_auc"] + 0.05
     faces, labels = toy_faces()
     assert len(faces) == len(labels) == 36
+
+
+def test_sampled_triplets_teach_the_toy(tmp_path: Path) -> None:
+    outcome = toy_trainer(tmp_path, toy_config(triplets="sampled", anchor="script", epochs=8)).fit()
+    assert outcome.last["roc_auc"] > 0.95 > outcome.start["roc_auc"]
+
+
+@pytest.mark.slow
+def test_pairs_teach_the_toy(tmp_path: Path) -> None:
+    """At first the loss stays where guessing is: two embeddings side by side do not say how far they are apart."""
+    settings = {"task": "siamese", "primary": "pair_f1", "schedule": "constant", "lr": 1e-3, "epochs": 80}
+    outcome = toy_trainer(tmp_path, toy_config(**settings)).fit()
+    assert outcome.start["pair_f1"] < 0.7 and outcome.best["pair_f1"] > 0.95
+
+
+def test_the_weights_of_every_epoch_can_be_kept(tmp_path: Path) -> None:
+    config = toy_config(keep_epochs=True, epochs=3)
+    in_pieces(tmp_path, config, 2)
+    kept = sorted((tmp_path / "checkpoints").glob("epoch-*"))
+    assert [Description.read(path).epoch for path in kept] == [1, 2, 3]
+    assert_same_weights(load_model(kept[-1])[0].state_dict(), weights(tmp_path))
+    first, last = (load_model(path)[0].state_dict() for path in (kept[0], kept[-1]))
+    assert any(not torch.equal(first[name], last[name]) for name in first)
+    assert not list((tmp_path / "checkpoints").glob("epoch-*/trainer_state.pt"))
+
+
+def test_means_of_an_epoch_are_over_its_pictures(tmp_path: Path) -> None:
+    outcome = toy_trainer(tmp_path, toy_config(task="classification", primary="accuracy", epochs=2)).fit()
+    found = read_records(tmp_path / "metrics.jsonl")
+    steps = [record for record in found if record["kind"] == "step" and record["epoch"] == 2]
+    # 36 pictures in batches of 8: the last has 4.
+    sizes = [8, 8, 8, 8, 4]
+    assert len(steps) == len(sizes)
+    for name in ("loss", "batch_accuracy"):
+        expected = sum(step[name] * size for step, size in zip(steps, sizes, strict=True)) / 36
+        assert outcome.train[name] == pytest.approx(expected)
+    first, *_, last = (record for record in found if record["kind"] == "evaluation")
+    assert first["train"] == {} and last["train"] == outcome.train

@@ -42,8 +42,30 @@ def test_only_collapsed_steps_in_a_row_count() -> None:
     assert "\n" not in str(caught.value) and caught.value.exit_code == 3
 
 
-@pytest.mark.parametrize(("mining", "remedy"), [("hard", "--mining semihard"), ("semihard", "--lr 0.001")])
-def test_the_remedy_fits_the_cause(mining: str, remedy: str) -> None:
-    guard = CollapseGuard(toy_config(mining=mining, lr=0.01), steps=1)
-    with pytest.raises(EmbeddingCollapse, match=remedy):
+@pytest.mark.parametrize(
+    ("settings", "remedy"),
+    [
+        ({"mining": "hard"}, "--mining semihard"),
+        ({"mining": "semihard"}, "--lr 0.001"),
+        # Nothing is mined here.
+        ({"mining": "hard", "triplets": "sampled"}, "--lr 0.001"),
+        ({"mining": "hard", "task": "classification"}, "--lr 0.001"),
+        ({"mining": "hard", "task": "siamese"}, "--lr 0.001"),
+        ({"triplets": "sampled", "loss": "mean-difference"}, "--loss squared-l2"),
+    ],
+)
+def test_the_remedy_fits_the_cause(settings: dict[str, str], remedy: str) -> None:
+    guard = CollapseGuard(toy_config(lr=0.01, **settings), steps=1)
+    with pytest.raises(EmbeddingCollapse, match=remedy) as caught:
         guard.check_spread(0.0, 1)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("task", ["classification", "siamese"])
+def test_a_head_may_learn_from_small_differences(task: str) -> None:
+    guard = CollapseGuard(toy_config(task=task), steps=1)
+    guard.check_spread(0.001, 1)
+    with pytest.raises(EmbeddingCollapse):
+        guard.check_spread(1e-5, 2)
+    with pytest.raises(EmbeddingCollapse):
+        CollapseGuard(toy_config(), steps=1).check_spread(0.001, 1)

@@ -108,3 +108,32 @@ def test_gradient_norm() -> None:
     weights = [nn.Parameter(torch.zeros(2)), nn.Parameter(torch.zeros(1)), nn.Parameter(torch.zeros(5))]
     weights[0].grad, weights[1].grad = torch.tensor([3.0, 0.0]), torch.tensor([4.0])
     assert gradient_norm(weights).item() == pytest.approx(5.0)
+
+
+def test_plateau_may_watch_a_loss() -> None:
+    settings = {"schedule": "plateau", "gamma": 0.5, "step_epochs": 1, "plateau_watch": "loss"}
+    assert rates(settings, [1.0, 1.0, 1.0, 1.0])[-1] == pytest.approx(0.1)
+    assert rates(settings, [1.0, 0.9, 0.8, 0.7])[-1] == pytest.approx(0.2)
+    assert rates(settings, [0.7, 0.8, 0.9, 1.0])[-1] == pytest.approx(0.1)
+
+
+def test_plateau_counts_a_small_change_as_none() -> None:
+    settings = {"schedule": "plateau", "gamma": 0.5, "step_epochs": 1, "plateau_watch": "loss"}
+    slow = [1.0, 0.995, 0.991, 0.985]
+    assert rates(settings, slow)[-1] == pytest.approx(0.2)
+    assert rates({**settings, "plateau_threshold": 0.05}, slow)[-1] == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("kind", ["adam", "adamw"])
+def test_amsgrad_never_takes_a_larger_step_after_a_large_gradient(kind: str) -> None:
+    moved = {}
+    for amsgrad in (False, True):
+        weight = nn.Parameter(torch.zeros(1))
+        optimiser = build_optimiser([weight], toy_config(optimiser=kind, amsgrad=amsgrad, lr=0.1))
+        # Adam forgets the one large gradient; AMSGrad keeps its maximum.
+        for gradient in [100.0, *[1.0] * 3000]:
+            weight.grad = torch.tensor([gradient])
+            before = weight.detach().clone()
+            optimiser.step()
+        moved[amsgrad] = float((weight.detach() - before).abs())
+    assert moved[True] < 0.5 * moved[False]

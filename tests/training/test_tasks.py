@@ -10,13 +10,17 @@ import torch
 from toys import ToyBackbone, toy_config
 
 from facenet.errors import InputError, UsageError
-from facenet.losses import TripletLoss
-from facenet.mining import Strategy, mine
+from facenet.losses import MeanDifferenceLoss, TripletLoss
+from facenet.mining import Strategy, Triplets, mine
 from facenet.models.face_model import FaceModel
 from facenet.models.heads import build_head
-from facenet.training.tasks import ClassificationTask, TripletTask, build_task
+from facenet.models.pair_head import build_pair_head
+from facenet.training.tasks import ClassificationTask, SampledTripletTask, SiameseTask, TripletTask, build_task
 
 LABELS = np.arange(6).repeat(6)
+ANCHORS = np.arange(36) % 6 == 0
+ROWS_OF_TRIPLETS = torch.tensor([0, 0, 1, 2, 2, 0, 3, 3, 4, 1, 1, 5])
+ROWS_OF_PAIRS = torch.tensor([0, 0, 0, 1, 2, 2, 2, 1, 3, 3, 4, 5])
 
 
 def embeddings(seed: int = 0) -> torch.Tensor:
@@ -28,9 +32,19 @@ def head_config(**changes: Any) -> Any:
     return toy_config(task="classification", primary="accuracy", **changes)
 
 
+def sampled_config(**changes: Any) -> Any:
+    return toy_config(triplets="sampled", **changes)
+
+
+def pair_config(**changes: Any) -> Any:
+    return toy_config(task="siamese", primary="pair_f1", **changes)
+
+
 def test_the_configuration_names_the_task() -> None:
     assert isinstance(build_task(LABELS, toy_config()), TripletTask)
     assert isinstance(build_task(LABELS, head_config()), ClassificationTask)
+    assert isinstance(build_task(LABELS, sampled_config()), SampledTripletTask)
+    assert isinstance(build_task(LABELS, pair_config()), SiameseTask)
 
 
 def test_triplet_batches_hold_people_with_several_pictures() -> None:
@@ -88,11 +102,99 @@ def test_a_head_is_needed() -> None:
         ClassificationTask(LABELS, head_config()).loss(FaceModel(ToyBackbone()), embeddings(), torch.arange(12))
 
 
-@pytest.mark.parametrize("config", [toy_config(mining="random"), head_config(), head_config(balanced=False)])
-def test_state_goes_on_exactly(config: Any) -> None:
+@pytest.mark.parametrize("anchors", [None, ANCHORS], ids=["any picture", "anchors"])
+def test_batches_hold_triplets_one_after_the_other(anchors: np.ndarray | None) -> None:
+    task = build_task(LABELS, sampled_config(), anchors)
+    batches = task.epoch_batches()
+    assert len(batches) == task.batches_per_epoch == (5 if anchors is None else 4)
+    assert len(batches[0]) == 3 * 8
+    for batch in batches:
+        rows = np.array([draw.index for draw in batch]).reshape(-1, 3)
+        anchor, positive, negative = LABELS[rows].T
+        assert (anchor == positive).all() and (anchor != negative).all() and (rows[:, 0] != rows[:, 1]).all()
+        assert anchors is None or anchors[rows[:, 0]].all()
+
+
+@pytest.mark.parametrize("anchors", [None, ANCHORS], ids=["any picture", "anchors"])
+def test_batches_hold_pairs_one_after_the_other(anchors: np.ndarray | None) -> None:
+    task = build_task(LABELS, pair_config(), anchors)
+    batches = task.epoch_batches()
+    assert len(batches) == task.batches_per_epoch and len(batches[0]) == 2 * 8
+    rows = np.array([draw.index for batch in batches for draw in batch]).reshape(-1, 2)
+    same = LABELS[rows[:, 0]] == LABELS[rows[:, 1]]
+    assert same.sum() == len(same) / 2 and (rows[:, 0] != rows[:, 1]).all()
+    assert anchors is None or anchors[rows[:, 0]].all()
+
+
+@pytest.mark.parametrize(
+    ("settings", "loss"),
+    [
+        ({"margin": 0.7}, TripletLoss(0.7)),
+        ({"margin": 0.7, "soft": True}, TripletLoss(0.7, soft=True)),
+        ({"margin": 0.7, "loss": "mean-difference"}, MeanDifferenceLoss(0.7)),
+    ],
+)
+def test_the_loss_of_sampled_triplets_is_that_of_the_given_rows(
+    settings: dict[str, Any], loss: TripletLoss | MeanDifferenceLoss
+) -> None:
+    rows = embeddings()
+    found = build_task(LABELS, sampled_config(**settings)).loss(FaceModel(ToyBackbone()), rows, ROWS_OF_TRIPLETS)
+    expected = loss(rows, Triplets(*torch.arange(12).view(4, 3).T.contiguous()))
+    assert torch.equal(found.loss, expected.loss)
+    assert found.figures["triplets"] == 4 and found.figures["active"] == pytest.approx(float(expected.active_fraction))
+    assert found.figures["positive_distance"] == pytest.approx(float(expected.positive_distance))
+    assert found.figures["negative_distance"] == pytest.approx(float(expected.negative_distance))
+    assert found.spread == found.figures["spread"] == pytest.approx(2.0, abs=0.4)
+    found.loss.backward()
+    assert rows.grad is not None and bool(rows.grad.isfinite().all())
+
+
+@pytest.mark.parametrize("trainable", ["all", "head"])
+def test_siamese(trainable: str) -> None:
+    model = FaceModel(ToyBackbone(), pair_head=build_pair_head(16), trainable=trainable)
+    rows, same = embeddings(), torch.tensor([True, False, True, False, True, False])
+    found = build_task(LABELS, pair_config()).loss(model, rows, ROWS_OF_PAIRS)
+    assert model.pair_head is not None
+    pairs = rows.view(6, 2, 16)
+    assert torch.equal(found.loss, model.pair_head.loss(pairs[:, 0], pairs[:, 1], same))
+    right = ((model.pair_head.logits(pairs[:, 0], pairs[:, 1]) > 0) == same).float().mean().item()
+    assert found.figures["batch_accuracy"] == pytest.approx(right)
+    assert (found.spread is None) == (trainable == "head")
+    assert found.figures.get("spread") == found.spread
+    found.loss.backward()
+    assert all(weight.grad is not None for weight in model.pair_head.parameters())
+
+
+def test_rows_that_are_no_triplets_or_pairs() -> None:
+    model = FaceModel(ToyBackbone(), pair_head=build_pair_head(16))
+    triplets, pairs = build_task(LABELS, sampled_config()), build_task(LABELS, pair_config())
+    for labels in (torch.tensor([0, 1, 2] * 4), torch.zeros(12, dtype=torch.int64)):
+        with pytest.raises(UsageError, match="not an anchor, a positive and a negative"):
+            triplets.loss(model, embeddings(), labels)
+    with pytest.raises(UsageError, match="11 rows cannot be cut into samples of 3"):
+        triplets.loss(model, embeddings()[:11], ROWS_OF_TRIPLETS[:11])
+    with pytest.raises(UsageError, match="11 rows cannot be cut into samples of 2"):
+        pairs.loss(model, embeddings()[:11], ROWS_OF_PAIRS[:11])
+
+
+def test_a_head_for_pairs_is_needed() -> None:
+    with pytest.raises(UsageError, match="head for pairs"):
+        build_task(LABELS, pair_config()).loss(FaceModel(ToyBackbone()), embeddings(), ROWS_OF_PAIRS)
+
+
+@pytest.mark.parametrize(
+    ("config", "labels"),
+    [
+        (toy_config(mining="random"), torch.arange(4).repeat_interleave(3)),
+        (head_config(), torch.arange(4).repeat_interleave(3)),
+        (head_config(balanced=False), torch.arange(4).repeat_interleave(3)),
+        (sampled_config(), ROWS_OF_TRIPLETS),
+        (pair_config(), ROWS_OF_PAIRS),
+    ],
+)
+def test_state_goes_on_exactly(config: Any, labels: torch.Tensor) -> None:
     first, second = build_task(LABELS, config), build_task(LABELS, config)
-    labels = torch.arange(4).repeat_interleave(3)
-    model = FaceModel(ToyBackbone(), build_head("linear", 16, 6))
+    model = FaceModel(ToyBackbone(), build_head("linear", 16, 6), pair_head=build_pair_head(16))
     for _ in range(3):
         first.epoch_batches()
         first.loss(model, embeddings(), labels)
@@ -115,6 +217,11 @@ def test_state_goes_on_exactly(config: Any) -> None:
         (LABELS, head_config(batch_size=99), InputError, "largest usable batch is 36"),
         (LABELS[:6], head_config(batch_size=2), InputError, "at least two: found 1"),
         (LABELS, head_config(batch_size=1), UsageError, "at least 2"),
+        (LABELS[:6], sampled_config(), InputError, "at least two people: found 1"),
+        (np.arange(9), sampled_config(), InputError, "one picture only"),
+        (LABELS, sampled_config(loss="mean-difference", soft=True), UsageError, "no soft margin"),
+        (LABELS[:6], pair_config(), InputError, "at least two people: found 1"),
+        (np.arange(9), pair_config(), InputError, "one picture only"),
     ],
 )
 def test_data_that_cannot_be(labels: np.ndarray, config: Any, error: type[Exception], says: str) -> None:

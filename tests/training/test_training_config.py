@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from facenet.errors import CheckpointError, UsageError
-from facenet.training.config import MAY_CHANGE_ON_RESUME, PRIMARY, TrainingConfig
+from facenet.training.config import MAY_CHANGE_ON_RESUME, MEASURES, PRIMARY, TrainingConfig
 
 
 def test_through_json() -> None:
@@ -38,7 +38,19 @@ def test_through_json() -> None:
         ({"gamma": 0.0}, "--gamma"),
         ({"dropout": 1.0}, "--dropout"),
         ({"warmup": -0.1}, "--warmup"),
-        ({"task": "siamese"}, "task"),
+        ({"task": "quadruplet"}, "task"),
+        ({"triplets": "dreamt"}, "triplets"),
+        ({"loss": "cosine"}, "loss"),
+        ({"loss": "mean-difference"}, "--loss"),
+        ({"anchor": "script"}, "--anchor"),
+        ({"amsgrad": True, "optimiser": "sgd"}, "--amsgrad"),
+        ({"plateau_watch": "weather"}, "plateau watch"),
+        ({"plateau_watch": "loss", "schedule": "plateau", "measure": "verification"}, "--plateau-watch"),
+        ({"plateau_threshold": -1.0}, "--plateau-threshold"),
+        ({"resize": -1}, "--resize"),
+        ({"measure": "verification,beauty"}, "measure"),
+        ({"measure": ""}, "measure"),
+        ({"measure": 3}, "--measure"),
         ({"optimiser": "lion"}, "optimiser"),
         ({"schedule": "linear"}, "schedule"),
         ({"primary": "eer"}, "primary"),
@@ -84,3 +96,15 @@ def test_primaries_are_what_an_evaluation_measures() -> None:
     embeddings = torch.nn.functional.normalize(torch.randn(12, 8, generator=torch.Generator().manual_seed(0)))
     found = verify_pairs(score_pairs(embeddings, pairs), pairs.genuine, people=pairs.people(labels))
     assert {f"tar_at_fmr_{target:g}" for target in found.tar_at_fmr} <= set(PRIMARY)
+
+
+def test_what_is_measured() -> None:
+    assert TrainingConfig().measures == set(MEASURES)
+    assert TrainingConfig(measure="pairs,classification").measures == {"pairs", "classification"}
+
+
+def test_configurations_stored_before_a_setting_was_there_have_its_default() -> None:
+    stored = TrainingConfig().to_dict()
+    for name in ("neck", "image_size", "resize", "triplets", "anchor", "amsgrad", "loss", "measure", "keep_epochs"):
+        del stored[name]
+    assert TrainingConfig.from_dict(stored) == TrainingConfig()

@@ -27,7 +27,8 @@ def _draw_eye(s: Sitting, side: int) -> None:
     x = side * (p.eyes.spacing + p.eyes.width * u)
     tilt = p.eyes.level - p.eyes.tilt * u
     upper = tilt - p.eyes.height * opening * np.clip(1.0 - np.abs(u + 0.08) ** 2.2, 0.0, 1.0)
-    lower = tilt + p.eyes.height * 0.58 * (0.6 + 0.4 * opening) * np.clip(1.0 - np.abs(u - 0.1) ** 2.2, 0.0, 1.0)
+    depth = 0.58 * (0.6 + 0.4 * opening - 0.6 * s.picture.movements.squint)
+    lower = tilt + p.eyes.height * depth * np.clip(1.0 - np.abs(u - 0.1) ** 2.2, 0.0, 1.0)
     upper[[0, -1]], lower[[0, -1]] = tilt[[0, -1]], tilt[[0, -1]]
 
     def line(y: Points, widths: tuple[float, ...]) -> Points:
@@ -80,11 +81,14 @@ def draw_brows(s: Sitting) -> None:
     p, unit, pose = s.person, s.pose.unit, s.pose
     rng = s.details(_BROW_HAIRS)
     u = np.linspace(-1.0, 1.0, 13)
-    raised = 0.055 * s.picture.brow_raise
+    moved = s.picture.movements
+    raised = 0.055 * s.picture.brow_raise + 0.10 * moved.brow_lift
+    tilt = p.brows.tilt - 0.085 * moved.brow_slant
+    knit = 0.05 * min(moved.brow_slant, 0.0) * (1.0 - u) / 2
     for side in (-1, 1):
-        x = side * (p.eyes.spacing + 0.02 + (p.eyes.width + 0.055) * u)
+        x = side * (p.eyes.spacing + 0.02 + (p.eyes.width + 0.055) * u + knit)
         frown = 0.045 * min(s.picture.brow_raise, 0.0) * (1.0 - u) / 2
-        y = p.eyes.level - p.brows.gap - raised - frown - p.brows.tilt * u - p.brows.arch * (1.0 - (u - 0.12) ** 2)
+        y = p.eyes.level - p.brows.gap - raised - frown - tilt * u - p.brows.arch * (1.0 - (u - 0.12) ** 2)
         line = np.stack([x, y], axis=1)
         thick = p.brows.thickness
         band = pose.surface(ribbon(line, (thick * 0.8, thick, thick * 0.7, 0.012)))

@@ -64,7 +64,7 @@ def _draw_age(s: Sitting) -> None:
             (side * (p.mouth.width + 0.08), p.nose.length + 0.06),
             (side * (p.mouth.width + 0.09), p.mouth.level + 0.02),
         )
-        depth = min(0.85, 0.75 * p.age + 0.35 * max(smile, 0.0))
+        depth = min(0.85, 0.75 * p.age + 0.35 * max(smile, 0.0) + 0.8 * s.picture.movements.sneer)
         s.canvas.soft(s.pose.surface(ribbon(fold, (0.01, 0.035, 0.01))), s.shade, depth, 0.014 * unit)
         bag = bend(
             (side * (p.eyes.spacing - p.eyes.width), level + 0.10),
@@ -80,6 +80,27 @@ def _draw_age(s: Sitting) -> None:
         y = -0.42 - 0.1 * step - 0.04 * s.picture.brow_raise
         crease = bend((-0.34, y), (0.0, y - 0.05), (0.34, y), points=12)
         s.canvas.soft(s.pose.surface(ribbon(crease, (0.004, 0.02, 0.004))), s.shade, 0.7 * p.age, 0.01 * unit)
+
+
+def draw_creases(s: Sitting) -> None:
+    """Folds that only a strong expression makes: between the brows, on the forehead, across the nose."""
+    p, unit, moved = s.person, s.pose.unit, s.picture.movements
+    level = p.eyes.level
+
+    def fold(start: tuple[float, float], control: tuple[float, float], end: tuple[float, float], depth: float) -> None:
+        line = s.pose.surface(ribbon(bend(start, control, end), (0.006, 0.034, 0.006)), 0.05)
+        s.canvas.soft(line, s.line, depth, 0.009 * unit, inside=s.face)
+
+    for side in (-1, 1):
+        if moved.brow_slant < 0:
+            top, bottom = (side * 0.05, level - 0.27), (side * 0.07, level - 0.08)
+            fold(top, (side * 0.035, level - 0.17), bottom, -0.8 * moved.brow_slant)
+        for step in range(3 if moved.sneer > 0 else 0):
+            y = level + 0.05 + 0.065 * step
+            fold((side * 0.02, y), (side * 0.07, y - 0.03), (side * 0.12, y + 0.04), 0.75 * moved.sneer)
+    for step in range(3 if moved.brow_lift > 0 else 0):
+        y = level - p.brows.gap - 0.26 - 0.075 * step
+        fold((-0.36, y), (0.0, y - 0.04), (0.36, y), 0.7 * moved.brow_lift)
 
 
 def draw_nose(s: Sitting) -> None:
@@ -115,15 +136,15 @@ def draw_nose(s: Sitting) -> None:
 
 def draw_mouth(s: Sitting) -> None:
     """Lips, and teeth and the dark between them when the mouth is open."""
-    p, unit, smile = s.person, s.pose.unit, s.picture.smile
-    half = p.mouth.width * (1.0 + 0.14 * smile)
+    p, unit, smile, moved = s.person, s.pose.unit, s.picture.smile, s.picture.movements
+    half = p.mouth.width * (1.0 + 0.14 * smile - 0.28 * moved.rounded)
     u = np.linspace(-1.0, 1.0, 25)
     arch = 1.0 - u**2
-    seam = p.mouth.level - 0.085 * smile * (u**2 - 0.35)
+    seam = p.mouth.level - (0.085 * smile + 0.09 * moved.corners) * (u**2 - 0.35) - 0.07 * moved.sneer * arch
     middle = float(seam[len(seam) // 2])
     gap = 0.17 * s.picture.mouth_open * arch**0.7
     bow = 1.0 - 0.38 * np.exp(-((u / 0.17) ** 2))
-    thin = 1.0 - 0.22 * max(smile, 0.0)
+    thin = 1.0 - 0.22 * max(smile, 0.0) - 0.6 * moved.pressed
     top = seam - p.mouth.upper * thin * arch**0.75 * bow
     bottom = seam + gap + p.mouth.lower * thin * arch**0.6
     x = half * u
@@ -139,7 +160,7 @@ def draw_mouth(s: Sitting) -> None:
     if s.picture.mouth_open > 0.05:
         s.canvas.fill(between(seam, seam + gap), dark)
         mouth = s.canvas.layer()
-        teeth = ellipse(0.0, middle - 0.03, half * 0.86, 0.095)
+        teeth = ellipse(0.0, middle - 0.03, half * 0.86, 0.095 * (1.0 - 0.8 * max(moved.rounded, 0.0)))
         mouth.fill(s.pose.surface(teeth, 0.03), (240, 234, 224))
         s.canvas.merge(mouth, between(seam, seam + gap * 0.92))
     s.canvas.fill(between(top, seam + 0.004), tint(p.mouth.colour, 0.86))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from io import BytesIO
-from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +15,8 @@ from facenet.data.synthetic.canvas import SUPERSAMPLING, Canvas
 from facenet.data.synthetic.person import Person
 from facenet.data.synthetic.picture import Picture
 from facenet.data.synthetic.pose import Pose
+from facenet.data.synthetic.sets import MOST_PEOPLE, MOST_PICTURES, MOST_SEED, SIZES, filled_at_once, generator, whole
 from facenet.data.synthetic.sitting import Sitting
-from facenet.errors import InputError, StorageError, UsageError, printable
-
-MOST_PEOPLE = 100_000
-MOST_PICTURES = 1_000
-SIZES = (32, 1024)
-"""Smallest and largest side of a picture in pixels."""
 
 _NAMES = (
     "Ada Bruno Clea Dario Elva Fenno Greta Hugo Ilse Jorin Kaya Lando Mirela Nilo Odessa Pavlo Quilla Rasmo Sunna "
@@ -47,7 +40,7 @@ def draw_face(person: Person, picture: Picture, size: int = 160) -> NDArray[np.u
     Raises:
         UsageError: ``size`` is out of bounds.
     """
-    size = _whole("size", size, *SIZES)
+    size = whole("size", size, *SIZES)
     side = size * SUPERSAMPLING
     pose = Pose(picture.x * side, picture.y * side, picture.scale * side, picture.yaw, picture.pitch, picture.roll)
     s = Sitting(person, picture, pose, Canvas(size, scene.backdrop(picture)))
@@ -57,6 +50,7 @@ def draw_face(person: Person, picture: Picture, size: int = 160) -> NDArray[np.u
     face.draw_skin(s)
     face.draw_marks(s)
     face.draw_nose(s)
+    face.draw_creases(s)
     hair.draw_beard(s)
     face.draw_mouth(s)
     eyes.draw_eyes(s)
@@ -88,7 +82,7 @@ def draw_people(
         UsageError: an argument is out of bounds; raised at once, not at the first person.
     """
     counts = _counts(people, pictures)
-    seed, size = _whole("seed", seed, 0, 2**63 - 1), _whole("size", size, *SIZES)
+    seed, size = whole("seed", seed, 0, MOST_SEED), whole("size", size, *SIZES)
     return ((_name(i), list(_pictures_of(i, counts[i], seed, size))) for i in range(len(counts)))
 
 
@@ -119,34 +113,21 @@ def write_people(
         StorageError: ``root`` cannot be written.
     """
     counts = _counts(people, pictures)
-    seed, size = _whole("seed", seed, 0, 2**63 - 1), _whole("size", size, *SIZES)
-    quality = _whole("quality", quality, 1, 100)
+    seed, size = whole("seed", seed, 0, MOST_SEED), whole("size", size, *SIZES)
+    quality = whole("quality", quality, 1, 100)
     root = Path(root)
-    try:
-        if root.exists() and (not root.is_dir() or any(root.iterdir())):
-            raise InputError(f"{printable(root)} is not an empty folder: name a new one, or clear it yourself")
-        root.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".drawing-", dir=root) as unfinished:
-            for index, count in enumerate(counts):
-                folder = Path(unfinished) / _name(index)
-                folder.mkdir()
-                for number, image in enumerate(_pictures_of(index, count, seed, size), start=1):
-                    (folder / _file_name(number)).write_bytes(_jpeg(image, quality))
-            for index in range(len(counts)):
-                (Path(unfinished) / _name(index)).rename(root / _name(index))
-    except OSError as error:
-        raise StorageError(f"cannot write sample people to {printable(root)}: {error.strerror or error}") from error
+    with filled_at_once(root) as unfinished:
+        for index, count in enumerate(counts):
+            folder = unfinished / _name(index)
+            folder.mkdir()
+            for number, image in enumerate(_pictures_of(index, count, seed, size), start=1):
+                (folder / _file_name(number)).write_bytes(_jpeg(image, quality))
     return [root / _name(i) / _file_name(k) for i, count in enumerate(counts) for k in range(1, count + 1)]
 
 
 def _pictures_of(index: int, count: int, seed: int, size: int) -> Iterator[NDArray[np.uint8]]:
-    person = Person.random(_generator(seed, index), feminine=index % 2 == 0)
-    return (draw_face(person, Picture.random(_generator(seed, index, k)), size) for k in range(count))
-
-
-def _generator(seed: int, *key: int) -> np.random.Generator:
-    """A source of its own for every person and every picture, whatever else is drawn."""
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=key)))
+    person = Person.random(generator(seed, index), feminine=index % 2 == 0)
+    return (draw_face(person, Picture.random(generator(seed, index, k)), size) for k in range(count))
 
 
 def _name(index: int) -> str:
@@ -167,12 +148,6 @@ def _jpeg(image: NDArray[np.uint8], quality: int) -> bytes:
 def _counts(people: int | Sequence[int], pictures: int) -> list[int]:
     """How many pictures of each person."""
     if isinstance(people, Sequence) and not isinstance(people, str):
-        _whole("people", len(people), 1, MOST_PEOPLE)
-        return [_whole("pictures", count, 1, MOST_PICTURES) for count in people]
-    return [_whole("pictures", pictures, 1, MOST_PICTURES)] * _whole("people", people, 1, MOST_PEOPLE)
-
-
-def _whole(name: str, value: object, low: int, high: int) -> int:
-    if not isinstance(value, Integral) or isinstance(value, bool) or not low <= int(value) <= high:
-        raise UsageError(f"{name} must be a whole number from {low:,} to {high:,}, not {printable(value)}")
-    return int(value)
+        whole("people", len(people), 1, MOST_PEOPLE)
+        return [whole("pictures", count, 1, MOST_PICTURES) for count in people]
+    return [whole("pictures", pictures, 1, MOST_PICTURES)] * whole("people", people, 1, MOST_PEOPLE)

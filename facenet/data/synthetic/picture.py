@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from facenet.data.synthetic.colours import CLOTHES, Colour, any_colour, mix, tint
+from facenet.data.synthetic.movements import Movements
 from facenet.data.synthetic.person import pick
 
 
@@ -26,13 +27,15 @@ class Picture:
         smile: −1 (corners down) to 1.
         mouth_open: 0..1.
         brow_raise: −1 (frown) to 1.
-        eye_open: 0 (closed) to about 1.1 (wide).
+        eye_open: 0 (closed) to about 1.1 (wide), 1.6 (staring).
         gaze_x, gaze_y: where the eyes look, −1..1 of the room they have.
         backdrop: two background colours.
         clothes, collar: colour, and depth of the neckline in head units.
         blur: standard deviation in pixels of a 160-pixel picture.
         noise: standard deviation in grey levels.
         texture: seed of background pattern and noise.
+        movements: what the face does beyond that; nothing in a random picture (see
+            :func:`~facenet.data.synthetic.expressions.with_expression`).
     """
 
     yaw: float
@@ -59,6 +62,7 @@ class Picture:
     blur: float
     noise: float
     texture: int
+    movements: Movements = Movements()
 
     @classmethod
     def random(cls, rng: np.random.Generator) -> Picture:

@@ -1,0 +1,1 @@
+"""Published recipes: one TOML file of numbers each, and what reads them."""
