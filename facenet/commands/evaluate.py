@@ -107,13 +107,17 @@ def _write_report(args: argparse.Namespace, result: EvaluationResult) -> Path:
 def show_evaluation(result: EvaluationResult) -> None:
     """Print the figures as tables, and what they are figures of."""
     evaluation = result.evaluation
-    what = "people never trained on" if evaluation.kind == "people" else "held-out pictures of people trained on"
+    what = (
+        "pictures of people never trained on"
+        if evaluation.kind == "people"
+        else "held-out pictures of people trained on"
+    )
     title = f"{evaluation.pictures:,} {what} ({evaluation.people:,} people)"
     print_table(title, ("metric", "value", "chance", "rests on"), evaluation_rows(evaluation))
     if evaluation.classification is not None:
         show_confusion(evaluation.classification)
     note_selection(result)
-    for part, reason in evaluation.reasons.items():
+    for part, reason in result.missing.items():
         note(f"no {part}: {printable(reason)}")
     note(f"checkpoint: {printable(result.checkpoint)}; fingerprint {result.description.fingerprint}")
     note(f"device: {result.device}; precision: {result.precision}")

@@ -67,6 +67,12 @@ class EvaluationResult:
     material: Material = field(repr=False)
     files: tuple[Path, ...] = ()
 
+    @property
+    def missing(self) -> dict[str, str]:
+        """Name of a part → why it is missing, without what nobody expects of such a checkpoint."""
+        expects_pairs = self.description.config.task == "siamese"
+        return {part: reason for part, reason in self.evaluation.reasons.items() if part != "pairs" or expects_pairs}
+
     def to_dict(self) -> dict[str, Any]:
         """Everything, fit for JSON."""
         return {

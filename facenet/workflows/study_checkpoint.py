@@ -88,7 +88,7 @@ def _empty(result: EvaluationResult, judging: Judging) -> Study:
         "device": result.device,
         "precision": result.precision,
     }
-    notices = [f"no {part}: {reason}" for part, reason in evaluation.reasons.items()]
+    notices = [f"no {part}: {reason}" for part, reason in result.missing.items()]
     if result.chosen_from > 1:
         notices.append(
             f"these weights were kept as the best of {result.chosen_from} evaluations on these same pictures: expect "
