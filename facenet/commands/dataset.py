@@ -14,10 +14,10 @@ from facenet.commands.dataset_expressions import add_expressions
 from facenet.commands.dataset_pairs import add_pairs
 from facenet.commands.dataset_passports import add_passports
 from facenet.errors import printable
+from facenet.models.input_size import parse_size
 
 if TYPE_CHECKING:
     from facenet.data.contents import Progress
-
 
 _USELESS = 3
 """Exit code when not one photo held a face."""
@@ -60,7 +60,7 @@ def _add_align(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> ar
     )
     align.add_argument("source", type=Path, metavar="SRC", help="one folder per person, at any depth")
     align.add_argument("target", type=Path, metavar="DST", help="new, empty, or filled by this command before")
-    align.add_argument("--size", type=_size, metavar="HxW", help="height and width of a face (default: 112x112)")
+    align.add_argument("--size", type=parse_size, metavar="HxW", help="height and width of a face (default: 112x112)")
     align.add_argument("--crop", metavar="CROP", help="five-point or margin-N (default: five-point)")
     align.add_argument("--backbone", metavar="NAME", help="size and crop as this network's published weights want them")
     align.add_argument(
@@ -145,11 +145,6 @@ def _progress(title: str) -> Iterator[Progress | None]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(title, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-def _size(text: str) -> tuple[int, int]:
-    height, _, width = text.partition("x")
-    return _positive(height), _positive(width)
 
 
 def _positive(text: str) -> int:
