@@ -60,7 +60,9 @@ def _add_align(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> ar
     )
     align.add_argument("source", type=Path, metavar="SRC", help="one folder per person, at any depth")
     align.add_argument("target", type=Path, metavar="DST", help="new, empty, or filled by this command before")
-    align.add_argument("--size", type=parse_size, metavar="HxW", help="height and width of a face (default: 112x112)")
+    align.add_argument(
+        "--size", type=parse_size, metavar="HxW", help="height and width of a face, or one number (default: 112x112)"
+    )
     align.add_argument("--crop", metavar="CROP", help="five-point or margin-N (default: five-point)")
     align.add_argument("--backbone", metavar="NAME", help="size and crop as this network's published weights want them")
     align.add_argument(

@@ -111,9 +111,23 @@ def test_align_ends_with_3_if_nobody_was_found(align: Run, root: Path, tmp_path:
     assert align(root, tmp_path / "faces") == 3
 
 
-@pytest.mark.parametrize(
-    "wrong", [["--size", "112"], ["--size", "0x5"], ["--size", "ax5"], ["--faces", "all"], ["--format", "gif"]]
-)
+def test_align_takes_one_number_for_a_square(
+    align: Run, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert align(root, tmp_path / "faces", "--size", "112") == 0
+    assert "112x112 (five-point)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("size", ["0", "0x5", "ax5", "112x", "112x96x3", "-112"])
+def test_align_refuses_a_size(
+    align: Run, root: Path, tmp_path: Path, size: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert align(root, tmp_path / "faces", f"--size={size}") == 2
+    assert f"'{size}' is no size in pixels" in capsys.readouterr().err
+    assert not (tmp_path / "faces").exists()
+
+
+@pytest.mark.parametrize("wrong", [["--faces", "all"], ["--format", "gif"]])
 def test_align_refuses_words(align: Run, root: Path, tmp_path: Path, wrong: list[str]) -> None:
     with pytest.raises(SystemExit) as raised:
         align(root, tmp_path / "faces", *wrong)
