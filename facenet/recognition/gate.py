@@ -188,8 +188,8 @@ def check_others(nearest: Candidate | None, likeness: Likeness) -> Refusal | Non
     if nearest is None or nearest.score < likeness.close:
         return None
     who = f"{printable(nearest.name)} (id:{nearest.person})"
-    words = f"too close to {who}: score {nearest.score:.3f}, below {likeness.close:.3f} wanted ({likeness.close_is})"
-    return Refusal(Reason.TOO_CLOSE, words)
+    limit = f"different people stay below {likeness.close:.3f} ({likeness.close_is})"
+    return Refusal(Reason.TOO_CLOSE, f"too close to {who}: score {nearest.score:.3f}, {limit}")
 
 
 def _outlier(score: float, pictures: int, likeness: Likeness) -> Refusal:

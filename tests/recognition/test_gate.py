@@ -132,5 +132,5 @@ def test_somebody_else_wants_distance() -> None:
     assert check_others(Candidate(3, "Bo", math.nextafter(0.7, 0)), LIKENESS) is None
     refusal = check_others(Candidate(3, "Bo", 0.7), LIKENESS)
     assert refusal is not None and refusal.reason is Reason.TOO_CLOSE
-    assert "Bo (id:3)" in refusal.words and "0.700" in refusal.words
-    assert "calibrated for identification" in refusal.words
+    assert "Bo (id:3)" in refusal.words
+    assert "score 0.700, different people stay below 0.700 (calibrated for identification)" in refusal.words
