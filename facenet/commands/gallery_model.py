@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from facenet.commands.common import emit_json, note, print_table
+from facenet.commands.gallery_calibrated import show_calibration
 from facenet.commands.gallery_opening import opened_recognizer, say_made, say_notices
 from facenet.commands.gallery_shared import (
     DECLINED,
@@ -17,16 +18,16 @@ from facenet.commands.gallery_shared import (
     confirm,
     finish,
     made_with,
-    number,
     rate_value,
 )
 from facenet.commands.model_flags import add_model_flags, embedder_from
+from facenet.commands.tracks import add_context_flag, context_from
 from facenet.errors import UsageError, printable
 
 if TYPE_CHECKING:
-    from facenet.evaluation.calibration import Threshold
     from facenet.recognition.calibrating import CalibrationResult
     from facenet.recognition.reembed import ReembedReport
+    from facenet.workflows.track_calibration import TrackCalibration
 
 MISSING_PICTURES = 3
 """Exit code of ``reembed`` while a picture cannot be embedded anew."""
@@ -42,8 +43,9 @@ def add_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         verbs,
         "calibrate",
         "set the thresholds that decide, from pictures of people who are not enrolled",
-        "Sets a threshold for pairs (--target-fmr), for searches of this gallery (--target-fpir), or both. A target "
-        "that the pictures cannot show is refused, with how many would be needed.",
+        "Sets a threshold for pairs (--target-fmr), for searches of this gallery (--target-fpir), or both; with "
+        "--tracks for searches by whole face tracks. Others that the gallery has stay. A target that the pictures "
+        "cannot show is refused, with how many would be needed.",
     )
     calibrate.add_argument(
         "--target-fmr", type=rate_value, metavar="R", help="share of pairs of two people taken for one, such as 0.001"
@@ -54,6 +56,10 @@ def add_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     source = calibrate.add_mutually_exclusive_group(required=True)
     source.add_argument("--data", type=Path, metavar="DIR", help="folder of people; who is enrolled is left out")
     source.add_argument("--pairs", type=Path, metavar="FILE", help="list of pairs of pictures")
+    source.add_argument(
+        "--tracks", type=Path, metavar="DIR", help="tracks of people, PERSON/TRACK/frame; who is enrolled is left out"
+    )
+    add_context_flag(calibrate)
     calibrate.add_argument("--root", type=Path, metavar="DIR", help="folder in which --pairs names its pictures")
     calibrate.add_argument("--aligned", action="store_true", help="each picture is a face, cut as the model wants it")
     calibrate.add_argument(
@@ -106,29 +112,49 @@ def run_calibrate(args: argparse.Namespace) -> int:
     from facenet.commands.screen import Screen
     from facenet.detection.faces import Policy
     from facenet.recognition.calibrating import calibrate
+    from facenet.workflows.track_calibration import calibrate_tracks
 
+    _check_calibration(args)
+    shown: CalibrationResult | TrackCalibration
+    with Screen() as screen, opened_recognizer(args, screen) as recognizer:
+        common: dict[str, Any] = {
+            "target_fpir": args.target_fpir,
+            "aligned": args.aligned,
+            "faces": Policy(args.faces),
+            "seed": args.seed,
+            "progress": screen.bar("pictures"),
+        }
+        if args.tracks is not None:
+            shown = calibrate_tracks(recognizer, args.tracks, context=context_from(args), **common)
+        else:
+            shown = calibrate(
+                recognizer, data=args.data, pairs=args.pairs, root=args.root, target_fmr=args.target_fmr, **common
+            )
+    if args.json:
+        emit_json({"gallery": args.gallery, **shown.to_dict()})
+    else:
+        show_calibration(shown)
+    return 0
+
+
+def _check_calibration(args: argparse.Namespace) -> None:
+    """Refuse flags that do not go together.
+
+    Raises:
+        UsageError: says which.
+    """
+    if args.tracks is not None and args.target_fmr is not None:
+        raise UsageError(
+            "--target-fmr is for pairs of pictures, and pairs of tracks are not offered: --tracks takes --target-fpir"
+        )
+    if args.tracks is not None and args.target_fpir is None:
+        raise UsageError("name the share of strangers' tracks to allow: --tracks takes --target-fpir")
     if args.target_fmr is None and args.target_fpir is None:
         raise UsageError("name the error rate to allow: --target-fmr for pairs, --target-fpir for searches, or both")
     if args.root is not None and args.pairs is None:
         raise UsageError("--root goes with --pairs")
-    with Screen() as screen, opened_recognizer(args, screen) as recognizer:
-        result = calibrate(
-            recognizer,
-            data=args.data,
-            pairs=args.pairs,
-            root=args.root,
-            target_fmr=args.target_fmr,
-            target_fpir=args.target_fpir,
-            aligned=args.aligned,
-            faces=Policy(args.faces),
-            seed=args.seed,
-            progress=screen.bar("pictures"),
-        )
-    if args.json:
-        emit_json({"gallery": args.gallery, **result.to_dict()})
-    else:
-        _show_calibration(result)
-    return 0
+    if args.context is not None and args.tracks is None:
+        raise UsageError("--context goes with --tracks")
 
 
 def run_reembed(args: argparse.Namespace) -> int:
@@ -174,49 +200,3 @@ def _show_move(report: ReembedReport) -> None:
     print(f"{report.embedded:,} of {report.total:,} embeddings made anew")
     if report.without:
         note(f"without any embedding now: {', '.join(f'id:{person}' for person in report.without)}")
-
-
-def _show_calibration(result: CalibrationResult) -> None:
-    thresholds = (("verification", result.verification), ("identification", result.identification))
-    rows = [_row(purpose, threshold) for purpose, threshold in thresholds if threshold is not None]
-    columns = ("threshold for", "accept from", "rate", "target", "measured", "95 % interval", "missed", "rests on")
-    print_table("Thresholds set", columns, rows)
-    strangers = result.strangers
-    if strangers is not None and result.gallery_people:
-        counted = ""
-        if strangers.measured is not None:
-            counted = f"; counted on these pictures: {strangers.accepted:,} of {strangers.searches:,} searches"
-        print(
-            f"in a search among the {result.gallery_people:,} people enrolled, the threshold for verification takes "
-            f"about {_percent(strangers.expected)} of strangers for somebody{counted}"
-        )
-    note(f"calibrated on {result.pictures:,} pictures of {result.people:,} people")
-    if result.enrolled_people:
-        note(f"left out: {result.enrolled_people:,} people who are enrolled themselves")
-    for status, count in sorted(result.left_out.items()):
-        note(f"left out: {count:,} pictures: {status.replace('_', ' ')}")
-    say_notices(result.notes)
-
-
-def _row(purpose: str, threshold: Threshold) -> tuple[str, ...]:
-    low, high = threshold.interval
-    if threshold.gallery_people is None:
-        basis = f"{threshold.impostor:,} comparisons of {threshold.people:,} people"
-    else:
-        among = f"{threshold.gallery_people:,} people"
-        basis = f"{threshold.impostor:,} searches by {threshold.people:,} strangers among {among}"
-    genuine = "" if threshold.genuine == 0 else f"; {threshold.genuine:,} genuine"
-    return (
-        purpose,
-        number(threshold.value),
-        threshold.kind.upper(),
-        _percent(threshold.target),
-        _percent(threshold.measured),
-        f"{_percent(low)} to {_percent(high)}",
-        "-" if threshold.miss_rate is None else _percent(threshold.miss_rate),
-        f"{basis}{genuine}",
-    )
-
-
-def _percent(rate: float) -> str:
-    return f"{100 * rate:.3g} %"

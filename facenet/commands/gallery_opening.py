@@ -1,13 +1,14 @@
-"""Opening a gallery for a command, and saying what it was made with, what it noticed and what it decides by."""
+"""Opening a gallery for a command, searching it, and saying what it was made with, what it noticed and what decides."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from facenet.commands.common import note
+from facenet.commands.gallery_shared import positive, threshold_value
 from facenet.commands.model_flags import embedder_from, names_model
 from facenet.commands.models import is_offline
 from facenet.errors import printable
@@ -19,6 +20,40 @@ if TYPE_CHECKING:
     from facenet.gallery.records import Fusion, Header, IndexKind
     from facenet.recognition.decisions import Rule
     from facenet.recognition.recognizer import Recognizer
+
+
+def add_search_flags(
+    parser: argparse.ArgumentParser, of: str, policies: Sequence[str], *, policy: str, threshold: str
+) -> None:
+    """Add the flags of a search: ``--top-k``, ``--threshold``, ``--aligned`` and ``--faces``.
+
+    Args:
+        parser: of a command that decides about pictures.
+        of: what is decided about, such as ``"face"``.
+        policies: choices of ``--faces``.
+        policy: the one that is taken if nothing is said.
+        threshold: which threshold decides if none is given.
+    """
+    parser.add_argument("--top-k", type=positive, default=5, metavar="N", help=f"candidates per {of} (default: 5)")
+    parser.add_argument(
+        "--threshold", type=threshold_value, metavar="T", help=f"score to decide by (default: {threshold})"
+    )
+    parser.add_argument("--aligned", action="store_true", help="each picture is a face, cut as the model wants it")
+    parser.add_argument(
+        "--faces", choices=policies, default=policy, help="which faces of a picture (default: %(default)s)"
+    )
+
+
+def searched_with(args: argparse.Namespace) -> dict[str, Any]:
+    """What :func:`add_search_flags` was given, as arguments of the function that searches."""
+    from facenet.detection.faces import Policy
+
+    return {
+        "top_k": args.top_k,
+        "threshold": args.threshold,
+        "aligned": args.aligned,
+        "faces": Policy(args.faces),
+    }
 
 
 @contextmanager
@@ -89,13 +124,12 @@ def model_text(header: Header) -> str:
 
 def threshold_texts(header: Header) -> dict[str, str]:
     """What each threshold promises and rests on, by purpose."""
-    from facenet.evaluation.calibration import Threshold
-    from facenet.recognition.decisions import IDENTIFICATION, VERIFICATION
+    from facenet.recognition.decisions import PURPOSES, calibrated
 
     found = {}
-    for purpose in (VERIFICATION, IDENTIFICATION):
-        values = header.calibration.get(purpose)
-        found[purpose] = "not calibrated" if values is None else Threshold.from_dict(values).describe()
+    for purpose in PURPOSES:
+        threshold = calibrated(header, purpose)
+        found[purpose] = "not calibrated" if threshold is None else threshold.describe()
     return found
 
 
@@ -134,7 +168,8 @@ def rule_document(rule: Rule, header: Header | None) -> dict[str, Any]:
 
 
 def _calibrated(rule: Rule, header: Header | None) -> Threshold | None:
-    from facenet.evaluation.calibration import Threshold
+    from facenet.recognition.decisions import PURPOSES, calibrated
 
-    values = None if header is None else header.calibration.get(rule.origin.value)
-    return None if values is None else Threshold.from_dict(values)
+    if header is None or rule.origin.value not in PURPOSES:
+        return None
+    return calibrated(header, rule.origin.value)

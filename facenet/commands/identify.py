@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facenet.commands.common import add_common_flags, emit_json, note, print_table
-from facenet.commands.gallery_opening import opened_recognizer, rule_document, say_rule
-from facenet.commands.gallery_shared import (
-    POLICIES,
-    add_gallery_flag,
-    number,
-    positive,
-    threshold_value,
+from facenet.commands.gallery_opening import (
+    add_search_flags,
+    opened_recognizer,
+    rule_document,
+    say_rule,
+    searched_with,
 )
+from facenet.commands.gallery_shared import POLICIES, add_gallery_flag, number
 from facenet.commands.model_flags import add_model_flags
 from facenet.errors import printable
 
@@ -38,12 +38,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         allow_abbrev=False,
     )
     parser.add_argument("photos", nargs="+", type=Path, metavar="IMG|DIR", help="photos, or folders of photos")
-    parser.add_argument("--top-k", type=positive, default=5, metavar="N", help="candidates per face (default: 5)")
-    parser.add_argument(
-        "--threshold", type=threshold_value, metavar="T", help="score to decide by (default: the calibrated one)"
-    )
-    parser.add_argument("--aligned", action="store_true", help="each picture is a face, cut as the model wants it")
-    parser.add_argument("--faces", choices=POLICIES, default="all", help="which faces of a photo (default: all)")
+    add_search_flags(parser, "face", POLICIES, policy="all", threshold="the calibrated one")
     parser.add_argument("--draw", type=Path, metavar="OUT", help="write the photos with boxes and names into a folder")
     add_gallery_flag(parser)
     add_model_flags(parser, default="the gallery's own")
@@ -54,17 +49,13 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(args: argparse.Namespace) -> int:
     """Identify; 0, or 3 if not one face could be compared."""
     from facenet.commands.screen import Screen
-    from facenet.detection.faces import Policy
     from facenet.workflows.identify import identify_pictures
 
     with Screen() as screen, opened_recognizer(args, screen) as recognizer:
         found = identify_pictures(
             recognizer,
             args.photos,
-            top_k=args.top_k,
-            threshold=args.threshold,
-            aligned=args.aligned,
-            faces=Policy(args.faces),
+            **searched_with(args),
             draw=args.draw,
             progress=screen.bar("photos"),
         )

@@ -9,13 +9,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facenet.commands.common import add_common_flags, emit_json, note, print_table
-from facenet.commands.gallery_opening import opened_recognizer, rule_document, say_notices, say_rule
-from facenet.commands.gallery_shared import DEFAULT_GALLERY, ONE_FACE, number, positive, threshold_value
+from facenet.commands.gallery_opening import (
+    add_search_flags,
+    opened_recognizer,
+    rule_document,
+    say_notices,
+    say_rule,
+    searched_with,
+)
+from facenet.commands.gallery_shared import DEFAULT_GALLERY, ONE_FACE, number
 from facenet.commands.model_flags import add_model_flags, embedder_from
 from facenet.errors import printable
 
 if TYPE_CHECKING:
     from facenet.commands.screen import Screen
+    from facenet.gallery.records import Header
+    from facenet.recognition.decisions import TrackRules
     from facenet.recognition.recognizer import Recognizer
     from facenet.workflows.track_accuracy import Way
     from facenet.workflows.track_outcomes import TrackOutcome, TracksFound
@@ -31,6 +40,10 @@ unknown, undecided (there is no threshold), or why there is nothing to compare.
 With --truth the folders are DIR/PERSON/TRACK/frame (or DIR/PERSON/frame, one track of each person), and single frames,
 windows, the vote of a track's frames and whole tracks are compared by how often they are right. Nothing is guessed from
 folders: without --truth their names mean nothing. Ends with 3 only if not one track could be compared.
+
+Tracks are decided by --threshold; else by the gallery's threshold for tracks (`gallery calibrate --tracks`); else by
+its threshold for single pictures, whose error rate is another on tracks. Windows go by the threshold of tracks; frames
+and their votes by that for single pictures.
 """
 
 _COLUMNS = ("track", "frames", "outcome", "name", "score", "margin", "agreement", "vote of its frames")
@@ -59,20 +72,13 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     known.add_argument(
         "--enrolled", type=Path, metavar="FOLDER", help="instead: a folder of people, enrolled for this once"
     )
-    parser.add_argument(
-        "--context", type=_frames, default=3, metavar="N", help="frames on either side of a window (default: 3)"
-    )
+    add_context_flag(parser)
     parser.add_argument("--truth", action="store_true", help="the upper folders are people: measure")
     parser.add_argument(
         "--contexts", type=_several, default=(), metavar="N,N,…", help="with --truth: further contexts to measure"
     )
-    parser.add_argument("--top-k", type=positive, default=5, metavar="N", help="candidates per track (default: 5)")
-    parser.add_argument(
-        "--threshold", type=threshold_value, metavar="T", help="score to decide by (default: the gallery's)"
-    )
-    parser.add_argument("--aligned", action="store_true", help="each picture is a face, cut as the model wants it")
-    parser.add_argument(
-        "--faces", choices=ONE_FACE, default="largest", help="which face of a frame (default: %(default)s)"
+    add_search_flags(
+        parser, "track", ONE_FACE, policy="largest", threshold="the gallery's for tracks, else for pictures"
     )
     parser.add_argument("--out", type=Path, metavar="CSV", help="write one line for each track")
     add_model_flags(parser, default="the gallery's own; with --enrolled the newest checkpoint, else vggface2")
@@ -83,7 +89,6 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(args: argparse.Namespace) -> int:
     """Decide; 0, or 3 if not one track could be compared."""
     from facenet.commands.screen import Screen
-    from facenet.detection.faces import Policy
     from facenet.workflows.track_outcomes import write_tracks
     from facenet.workflows.tracks import identify_tracks
 
@@ -91,14 +96,11 @@ def run(args: argparse.Namespace) -> int:
         found = identify_tracks(
             recognizer,
             args.root,
-            context=args.context,
+            context=context_from(args),
             contexts=args.contexts,
             truth=args.truth,
-            top_k=args.top_k,
-            threshold=args.threshold,
-            aligned=args.aligned,
-            faces=Policy(args.faces),
             progress=screen.bar("frames"),
+            **searched_with(args),
         )
         header = recognizer.gallery.header
     if args.out is not None:
@@ -106,13 +108,17 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         known: dict[str, Any] = {"gallery": args.gallery if args.enrolled is None else None}
         known["enrolled"] = None if args.enrolled is None else str(args.enrolled)
-        emit_json({**known, "decision": rule_document(found.rule, header), **found.to_dict()})
+        decisions = {
+            "decision": rule_document(found.rules.tracks, header),
+            "frames_decision": rule_document(found.rules.frames, header),
+        }
+        emit_json({**known, **decisions, **found.to_dict()})
     else:
         _show(found)
-    if args.enrolled is not None and found.rule.threshold is None:
+    if args.enrolled is not None and found.rules.tracks.threshold is None:
         note("only ranked: --threshold decides, and so does a gallery's calibrated threshold")
     else:
-        say_rule(found.rule, header)
+        _say_rules(found.rules, header)
     say_notices(found.notices)
     for entry in found.left_out:
         note(f"left out: {printable(entry.path)}: {printable(entry.reason)}")
@@ -136,6 +142,19 @@ def _opened(args: argparse.Namespace, screen: Screen) -> Iterator[Recognizer]:
     with Recognizer.open("memory:", embedder=embedder, create=True) as recognizer:
         say_notices(enroll_all(recognizer, args.enrolled, aligned=args.aligned, faces=Policy(args.faces)))
         yield recognizer
+
+
+def _say_rules(rules: TrackRules, header: Header) -> None:
+    """Say what decided about tracks, and what about frames where that is something else (standard error)."""
+    say_rule(rules.tracks, header)
+    if not rules.differ:
+        return
+    if rules.frames.threshold is None:
+        note("single frames are undecided, for there is no threshold for single pictures")
+        say_notices(rules.frames.notices, warn=True)
+        return
+    note("single frames and their votes go by the threshold for single pictures:")
+    say_rule(rules.frames, header)
 
 
 def _show(found: TracksFound) -> None:
@@ -165,8 +184,9 @@ def _show_figure(key: str, ways: Sequence[Way]) -> None:
             less = (f"{difference.value:+.4f}", _range(difference.interval, "+"))
         rows.append((_title(way), number(finding.value), _range(finding.interval), *less))
     print_table(_FIGURES[key], columns, rows)
-    first = next(finding for finding in ways[0].findings if finding.key == key)
-    print(f"({first.reason if first.reason else first.basis})")
+    findings = [finding for way in ways for finding in way.findings if finding.key == key]
+    told = [finding.basis for finding in findings if finding.basis][:1] + [f.reason for f in findings if f.reason][:1]
+    print(f"({'; '.join(told)})")
 
 
 def _row(track: TrackOutcome) -> tuple[object, ...]:
@@ -198,6 +218,20 @@ def _title(way: Way) -> str:
 
 def _range(interval: tuple[float, float] | None, sign: str = "") -> str:
     return "-" if interval is None else f"{interval[0]:{sign}.4f} to {interval[1]:{sign}.4f}"
+
+
+def add_context_flag(parser: argparse.ArgumentParser) -> None:
+    """Add ``--context``; :func:`context_from` reads it."""
+    parser.add_argument(
+        "--context", type=_frames, metavar="N", help="frames on either side of a window of tracks (default: 3)"
+    )
+
+
+def context_from(args: argparse.Namespace) -> int:
+    """What ``--context`` says, or what is usual."""
+    from facenet.workflows.track_folders import CONTEXT
+
+    return CONTEXT if args.context is None else args.context
 
 
 def _frames(text: str) -> int:

@@ -256,7 +256,7 @@ class _Writer:
             more = " …" if len(self._refused) > _SHOWN else ""
             raise InputError(
                 f"{len(self._refused)} people of the file have names that are in the gallery already ({shown}{more}): "
-                "say whether they are the same people (--on-same-name add), others (new), or to be left out (skip)"
+                "say whether they are the same people (--same-name add), others (new), or to be left out (skip)"
             )
         return ImportReport(self._people, tuple(self._added_to), tuple(self._skipped), self._written)
 

@@ -45,8 +45,8 @@ class Header:
         model: where that model is, as plain values (see :class:`facenet.evaluation.embedder.ModelSource`).
         fusion: see :class:`Fusion`.
         index: see :class:`IndexKind`.
-        calibration: thresholds by purpose, ``"verification"`` and ``"identification"``, each as plain values (see
-            :class:`facenet.evaluation.calibration.Threshold`); empty until calibrated.
+        calibration: thresholds by purpose, ``"verification"``, ``"identification"`` and ``"tracks"``, each as plain
+            values (see :class:`facenet.evaluation.threshold.Threshold`); empty until calibrated.
         uuid: of this gallery; set when it is created.
         created: UTC time, ISO 8601; set when it is created.
     """

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import unicodedata
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,9 +23,8 @@ from facenet.evaluation.calibration import (
 )
 from facenet.evaluation.pairfiles import PairList, read_pair_list
 from facenet.geometry import paired_cosine
-from facenet.recognition.comparing import face_size, problem_of
+from facenet.recognition.calibration_data import CalibrationData, Subject, read_calibration_data
 from facenet.recognition.decisions import IDENTIFICATION, VERIFICATION, comparisons_of
-from facenet.recognition.outcomes import Status
 from facenet.recognition.reader import Progress
 from facenet.recognition.recognizer import Recognizer
 
@@ -80,6 +76,17 @@ class CalibrationResult:
     gallery_people: int
     notes: tuple[str, ...] = ()
 
+    @property
+    def thresholds(self) -> dict[str, Threshold]:
+        """What was set, by purpose."""
+        found = {VERIFICATION: self.verification, IDENTIFICATION: self.identification}
+        return {purpose: threshold for purpose, threshold in found.items() if threshold is not None}
+
+    @property
+    def basis(self) -> str:
+        """What was used, in words."""
+        return f"{self.pictures:,} pictures of {self.people:,} people"
+
     def to_dict(self) -> dict[str, Any]:
         """As plain values, for JSON."""
         strangers = None
@@ -97,37 +104,6 @@ class CalibrationResult:
             "gallery_people": self.gallery_people,
             "notes": list(self.notes),
         }
-
-
-class _Subject(NamedTuple):
-    """Whom a picture shows: what tells them apart from others in the data, and what the gallery might call them."""
-
-    person: str
-    name: str
-
-
-@dataclass
-class _Read:
-    """Calibration data as far as they can be used; row ``i`` of ``rows`` is the ``i``-th usable picture."""
-
-    rows: list[np.ndarray] = field(default_factory=list)
-    people: list[str] = field(default_factory=list)
-    contents: list[str] = field(default_factory=list)
-    files: dict[Path, int] = field(default_factory=dict)
-    left_out: Counter[str] = field(default_factory=Counter)
-    enrolled: set[str] = field(default_factory=set)
-
-    @property
-    def embeddings(self) -> torch.Tensor:
-        return torch.from_numpy(np.stack(self.rows))
-
-    @property
-    def labels(self) -> NDArray[np.int64]:
-        return np.unique(np.array(self.people), return_inverse=True)[1].astype(np.int64)
-
-    @property
-    def digest(self) -> str:
-        return hashlib.sha256("\n".join(sorted(self.contents)).encode("ascii")).hexdigest()
 
 
 def calibrate(
@@ -168,14 +144,13 @@ def calibrate(
     _check_request(recognizer, data, pairs, target_fmr, target_fpir, faces)
     listed = None if pairs is None else read_pair_list(pairs, root=root)
     subjects = _subjects_in(data) if listed is None else _subjects_of(listed)
-    read = _read(recognizer, subjects, aligned, faces, progress)
-    if not read.rows:
-        raise InputError(f"no picture can be used for calibration: {_told(read)}")
+    read = read_calibration_data(recognizer, subjects, aligned, faces, progress)
+    read.require_some()
     header = recognizer.gallery.header
     common: dict[str, Any] = {"fingerprint": header.fingerprint, "seed": seed, "data": read.digest}
     verification = identification = strangers = None
     count = recognizer.gallery.store.count()
-    best = _best_scores(recognizer, read.rows) if count[0] else np.empty(0, dtype=np.float32)
+    best = best_scores(recognizer, read.rows) if count[0] else np.empty(0, dtype=np.float32)
     if target_fmr is not None:
         if listed is None:
             verification = calibrate_fmr(read.embeddings, read.labels, target_fmr, **common)
@@ -187,8 +162,7 @@ def calibrate(
         identification = calibrate_fpir(
             best, read.labels, target_fpir, gallery_people=count[0], fusion=header.fusion.value, **common
         )
-    _store(recognizer, {VERIFICATION: verification, IDENTIFICATION: identification})
-    return CalibrationResult(
+    result = CalibrationResult(
         verification=verification,
         identification=identification,
         strangers=strangers,
@@ -199,6 +173,8 @@ def calibrate(
         gallery_people=count[0],
         notes=tuple(t.caution for t in (verification, identification) if t is not None and t.caution),
     )
+    store_thresholds(recognizer, result.thresholds)
+    return result
 
 
 def _check_request(
@@ -212,80 +188,58 @@ def _check_request(
     """What can be refused before an hour of embedding."""
     if (data is None) == (pairs is None):
         raise UsageError("calibration needs either a folder of people (--data) or a list of pairs (--pairs)")
-    targets = [target for target in (target_fmr, target_fpir) if target is not None]
-    if not targets:
+    if target_fmr is None and target_fpir is None:
         raise UsageError("name the error rate to allow: --target-fmr for pairs, --target-fpir for searches")
-    for target in targets:
-        if not 0 < target < 1:
-            raise UsageError(f"a target rate lies between 0 and 1, not {target}")
-    if faces is Policy.ALL:
-        raise UsageError("one face of each picture shows its person: largest, central or probable, not all")
-    if target_fpir is not None and recognizer.gallery.store.count()[0] == 0:
+    if target_fmr is not None:
+        _check_rate(target_fmr)
+    require_one_face(faces)
+    if target_fpir is not None:
+        check_searches(recognizer, target_fpir)
+
+
+def check_searches(recognizer: Recognizer, target_fpir: float) -> None:
+    """Refuse a rate of searches that cannot be calibrated, before an hour of embedding.
+
+    Raises:
+        UsageError: a target outside ``(0, 1)``.
+        InputError: nobody is enrolled.
+    """
+    _check_rate(target_fpir)
+    if recognizer.gallery.store.count()[0] == 0:
         raise InputError("nobody is enrolled: a rate of searches can be calibrated once the gallery holds its people")
 
 
-def _subjects_in(data: Path | None) -> dict[Path, _Subject]:
+def require_one_face(faces: Policy) -> None:
+    """Refuse a policy that finds several people in a picture.
+
+    Raises:
+        UsageError: ``ALL``.
+    """
+    if faces is Policy.ALL:
+        raise UsageError("one face of each picture shows its person: largest, central or probable, not all")
+
+
+def _check_rate(target: float) -> None:
+    if not 0 < target < 1:
+        raise UsageError(f"a target rate lies between 0 and 1, not {target}")
+
+
+def _subjects_in(data: Path | None) -> dict[Path, Subject]:
     """Two folders are two people, also where they have one name."""
     assert data is not None
     folder = scan_folder(data)
-    people = [_Subject(person, person.rpartition("/")[2]) for person in folder.people]
+    people = [Subject(person, person.rpartition("/")[2]) for person in folder.people]
     return {folder.file(index): people[label] for index, label in enumerate(folder.labels.tolist())}
 
 
-def _subjects_of(listed: PairList) -> dict[Path, _Subject]:
+def _subjects_of(listed: PairList) -> dict[Path, Subject]:
     paths = [Path(path) for path in listed.paths]
     return {
-        path: _Subject(str(person), path.parent.name)
-        for path, person in zip(paths, listed.people.tolist(), strict=True)
+        path: Subject(str(person), path.parent.name) for path, person in zip(paths, listed.people.tolist(), strict=True)
     }
 
 
-def _read(
-    recognizer: Recognizer,
-    subjects: Mapping[Path, _Subject],
-    aligned: bool,
-    faces: Policy,
-    progress: Progress | None,
-) -> _Read:
-    """Embed the pictures, and leave out who is in the gallery: such a search would not be one by a stranger."""
-    store = recognizer.gallery.store
-    names = {_loose(person.name) for person in store.people()}
-    contents = store.contents()
-    read = _Read()
-    read.enrolled = {subject.person for subject in subjects.values() if _loose(subject.name) in names}
-    wanted = [path for path, subject in subjects.items() if subject.person not in read.enrolled]
-    for photo in recognizer.read(wanted, aligned=aligned, faces=faces, progress=progress):
-        person = subjects[photo.path].person
-        if photo.content in contents:
-            read.enrolled.add(person)
-        problem = problem_of(photo)
-        if problem is not None:
-            read.left_out[problem.status.value] += 1
-        elif face_size(photo, photo.faces[0]) < recognizer.limits.compared:
-            read.left_out[Status.TOO_SMALL.value] += 1
-        else:
-            read.files[photo.path] = len(read.rows)
-            read.rows.append(photo.faces[0].embedding)
-            read.people.append(person)
-            read.contents.append(photo.content)
-    return _without_enrolled(read)
-
-
-def _without_enrolled(read: _Read) -> _Read:
-    """Drop the pictures of people of whom only a later picture showed that they are enrolled."""
-    kept = [row for row, person in enumerate(read.people) if person not in read.enrolled]
-    place = {row: index for index, row in enumerate(kept)}
-    return _Read(
-        rows=[read.rows[row] for row in kept],
-        people=[read.people[row] for row in kept],
-        contents=[read.contents[row] for row in kept],
-        files={path: place[row] for path, row in read.files.items() if row in place},
-        left_out=read.left_out,
-        enrolled=read.enrolled,
-    )
-
-
-def _from_pairs(listed: PairList, read: _Read, target: float, common: Mapping[str, Any]) -> Threshold:
+def _from_pairs(listed: PairList, read: CalibrationData, target: float, common: Mapping[str, Any]) -> Threshold:
     """From the pairs of which both pictures can be used."""
     rows = np.array([read.files.get(Path(path), -1) for path in listed.paths], dtype=np.int64)
     usable = (rows[listed.first] >= 0) & (rows[listed.second] >= 0)
@@ -296,12 +250,7 @@ def _from_pairs(listed: PairList, read: _Read, target: float, common: Mapping[st
     return calibrate_fmr_pairs(scores.numpy(), listed.same[usable], people[first], people[second], target, **common)
 
 
-def _loose(name: str) -> str:
-    """A name in the form that names are compared in. Leaving somebody out who need not be costs nothing."""
-    return " ".join(unicodedata.normalize("NFKC", name).casefold().replace("_", " ").split())
-
-
-def _best_scores(recognizer: Recognizer, rows: Sequence[np.ndarray]) -> NDArray[np.float32]:
+def best_scores(recognizer: Recognizer, rows: Sequence[np.ndarray]) -> NDArray[np.float32]:
     """Score of the best candidate for each row: ``float32 (n,)``."""
     found = []
     for start in range(0, len(rows), _SEARCHED_AT_ONCE):
@@ -310,15 +259,8 @@ def _best_scores(recognizer: Recognizer, rows: Sequence[np.ndarray]) -> NDArray[
     return np.concatenate(found)
 
 
-def _store(recognizer: Recognizer, thresholds: dict[str, Threshold | None]) -> None:
-    """Put thresholds beside those that the gallery has for other purposes."""
+def store_thresholds(recognizer: Recognizer, thresholds: Mapping[str, Threshold]) -> None:
+    """Put thresholds, by purpose, beside those that the gallery has for other purposes."""
     before = recognizer.gallery.header.calibration
-    new = {purpose: threshold.to_dict() for purpose, threshold in thresholds.items() if threshold is not None}
+    new = {purpose: threshold.to_dict() for purpose, threshold in thresholds.items()}
     recognizer.gallery.store.set_calibration({**before, **new})
-
-
-def _told(read: _Read) -> str:
-    told = [f"{count:,} {status.replace('_', ' ')}" for status, count in sorted(read.left_out.items())]
-    if read.enrolled:
-        told.append(f"{len(read.enrolled):,} people are in the gallery themselves")
-    return ", ".join(told)

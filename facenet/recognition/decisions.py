@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
 
 from facenet.errors import UsageError
 from facenet.evaluation.calibration import Threshold, expected_fpir
 from facenet.gallery.records import Fusion, Header, SearchResult
 from facenet.recognition.gate import Likeness, Limits
 from facenet.recognition.outcomes import Status
+from facenet.recognition.track_threshold import TrackThreshold
 
 VERIFICATION = "verification"
 """Key of the gallery's threshold for comparing two faces."""
 
 IDENTIFICATION = "identification"
 """Key of the gallery's threshold for searching it."""
+
+TRACKS = "tracks"
+"""Key of the gallery's threshold for searching it with whole face tracks."""
+
+PURPOSES: dict[str, type[Threshold]] = {VERIFICATION: Threshold, IDENTIFICATION: Threshold, TRACKS: TrackThreshold}
+"""Everything a gallery may be calibrated for, and what is stored for it."""
 
 GROWTH = 2.0
 """A threshold set for a gallery of so many people is worth checking when there are this many times as many."""
@@ -32,6 +37,7 @@ class Origin(StrEnum):
     """Where a threshold comes from: the caller, one of the gallery's calibrations, or nowhere."""
 
     GIVEN = "given"
+    TRACKS = "tracks"
     IDENTIFICATION = "identification"
     VERIFICATION = "verification"
     NONE = "none"
@@ -66,6 +72,26 @@ class Rule:
         return Status.UNKNOWN, f"best score {best.score:.3f} is below the threshold {self.threshold:.3f}"
 
 
+@dataclass(frozen=True)
+class TrackRules:
+    """What decides about a recording: each kind of embedding goes by the threshold that was calibrated for it.
+
+    Attributes:
+        tracks: about whole tracks, and about windows: these are means of frames as well, only of fewer, so their rate
+            of strangers taken for somebody is that of tracks or lower, the lower the smaller the context. By a
+            threshold for single pictures it would be higher than asked for, as that of tracks is.
+        frames: about single frames, which also vote.
+    """
+
+    tracks: Rule
+    frames: Rule
+
+    @property
+    def differ(self) -> bool:
+        """Whether tracks are decided by another threshold than frames."""
+        return self.tracks.origin is not self.frames.origin
+
+
 def identification_rule(header: Header, count: tuple[int, int], given: float | None = None) -> Rule:
     """The rule for searching a gallery: the threshold given, else the one for searches, else the one for pairs.
 
@@ -90,6 +116,39 @@ def identification_rule(header: Header, count: tuple[int, int], given: float | N
         return Rule(None, Origin.NONE, refused)
     expected = expected_fpir(paired, comparisons_of(header, count))
     return Rule(paired.value, Origin.VERIFICATION, (*refused, _meaning(paired, expected, count[0])), expected)
+
+
+def track_rules(header: Header, count: tuple[int, int], context: int, given: float | None = None) -> TrackRules:
+    """The rules for recordings: the threshold given decides everything; else tracks go by theirs, frames by their own.
+
+    Without a threshold for tracks, they are decided as searches with single pictures are. Without one for single
+    pictures, frames are left undecided.
+
+    Args:
+        header, count, given: as for :func:`identification_rule`.
+        context: of the windows that the tracks to be decided are fused from. A threshold that was calibrated with
+            another context decides all the same, for the mean of a track's windows is nearly that of its frames; a
+            notice says so.
+
+    Raises:
+        UsageError: a threshold no score can be compared with.
+    """
+    single = identification_rule(header, count, given)
+    if given is not None:
+        return TrackRules(single, single)
+    stored, refused = _stored(header, TRACKS)
+    if stored is None:
+        rule = replace(single, notices=(*refused, *single.notices))
+        return TrackRules(rule, rule)
+    assert isinstance(stored, TrackThreshold)
+    notices = [stale] if (stale := stale_reason(stored, count[0])) else []
+    if stored.context != context:
+        notices.append(
+            f"the threshold for tracks was calibrated with windows of context {stored.context}, and these are of "
+            f"context {context}: scores differ little, but the rate was measured with the other; --context "
+            f"{stored.context}, or calibrate again"
+        )
+    return TrackRules(Rule(stored.value, Origin.TRACKS, tuple(notices), expected_fpir(stored, count[0])), single)
 
 
 def verification_rule(header: Header, given: float | None = None) -> Rule:
@@ -139,12 +198,21 @@ def stale_reason(threshold: Threshold, people: int) -> str:
     )
 
 
+def calibrated(header: Header, purpose: str) -> Threshold | None:
+    """The gallery's threshold for one of :data:`PURPOSES`, whether it may be used or not; None if there is none.
+
+    Raises:
+        GalleryError: what is stored is no threshold.
+    """
+    values = header.calibration.get(purpose)
+    return None if values is None else PURPOSES[purpose].from_dict(values)
+
+
 def _stored(header: Header, purpose: str) -> tuple[Threshold | None, tuple[str, ...]]:
     """The gallery's threshold, or None with what is wrong with it."""
-    values: Mapping[str, Any] | None = header.calibration.get(purpose)
-    if values is None:
+    threshold = calibrated(header, purpose)
+    if threshold is None:
         return None, ()
-    threshold = Threshold.from_dict(values)
     again = "and is not used; run `gallery calibrate` again"
     if threshold.fingerprint != header.fingerprint:
         return None, (f"the threshold for {purpose} was calibrated with another model {again}",)

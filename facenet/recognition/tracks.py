@@ -1,6 +1,6 @@
 """Who a face track shows: one decision for all frames of one face, beside the decisions about single frames.
 
-Three ways from the same embeddings, each compared with the gallery and decided by the same rule:
+Three ways from the same embeddings, each compared with the gallery:
 
 * frame by frame, as :mod:`facenet.recognition.comparing` does with photos;
 * windows: each frame together with ``context`` frames on either side, as the normalised mean of their embeddings;
@@ -12,7 +12,8 @@ their quality found nobody else in tracks of pictures that had been made worse.
 The score of a mean with a person's template is the mean of its frames' scores divided by their *agreement*, the length
 of the mean embedding, which is at most 1 (the mean resultant length; Mardia & Jupp, "Directional Statistics", Wiley
 2000). So the scores of tracks lie farther from 0 than those of frames, for the right person and for anybody else, and
-a threshold that was set on single pictures has another error rate on tracks.
+a threshold that was set on single pictures has another error rate on tracks; one that was set on tracks keeps its own
+(:mod:`facenet.workflows.track_calibration`).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -71,6 +73,20 @@ class TrackDecisions:
     context: int
     windows: tuple[tuple[Outcome, ...], ...]
     tracks: tuple[Outcome, ...]
+
+
+class TrackEmbeddings(NamedTuple):
+    """What stands for the frames of some tracks, and for each track as a whole.
+
+    Attributes:
+        windows: ``float32 (compared frames, d)``, unit rows, those of one track after the other.
+        tracks: the tracks that have frames, by number, rising.
+        means: ``float32 (m, d)``, a unit row for each of these: the normalised mean of its windows.
+    """
+
+    windows: np.ndarray
+    tracks: list[int]
+    means: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -131,35 +147,46 @@ def decide_tracks(
         gallery: searched.
         names: of the tracks, in the order of ``frames``.
         frames: as :func:`read_tracks` gives them.
-        rule: decides.
+        rule: decides about windows too, which are means of frames as tracks are.
         context: frames on either side of a window, from 0.
         top_k: candidates told, at least 1.
 
     Raises:
         UsageError: ``context`` is negative.
     """
-    fused: dict[int, Outcome] = {}
-    windows: list[Outcome] = []
-    lengths = [len(rows) for rows in frames.rows]
-    if any(lengths):
-        sequences = FrameSequences(frames.rows, context=context, edge=Edge.ZEROS)
-        embeddings = window_embeddings(sequences)
-        compared = [o.source for of_track in frames.outcomes for o in of_track if o.status not in NOT_COMPARED]
-        windows = _decide(gallery, embeddings.numpy(), compared, rule, top_k)
-        tracks, means = fuse_tracks(embeddings, sequences)
-        decided = _decide(gallery, means, [names[track] for track in tracks], rule, top_k)
-        fused = dict(zip(tracks, decided, strict=True))
-    elif context < 0:
-        raise UsageError(f"context counts the frames on either side: it cannot be {context}")
-    by_track = iter(windows)
+    embeddings = embed_tracks(frames.rows, context)
+    compared = [o.source for of_track in frames.outcomes for o in of_track if o.status not in NOT_COMPARED]
+    windows = iter(_decide(gallery, embeddings.windows, compared, rule, top_k))
+    wholes = _decide(gallery, embeddings.means, [names[track] for track in embeddings.tracks], rule, top_k)
+    fused = dict(zip(embeddings.tracks, wholes, strict=True))
     return TrackDecisions(
         context,
-        tuple(tuple(islice(by_track, length)) for length in lengths),
+        tuple(tuple(islice(windows, len(rows))) for rows in frames.rows),
         tuple(
             fused[track] if track in fused else _undecidable(names[track], frames.outcomes[track])
             for track in range(len(names))
         ),
     )
+
+
+def embed_tracks(rows: Sequence[np.ndarray], context: int) -> TrackEmbeddings:
+    """What is searched for in place of single frames: the one definition, for deciding and for calibrating.
+
+    Args:
+        rows: for each track ``float32 (compared frames, d)``, unit rows in order; none where no frame can be compared.
+        context: frames on either side of a window, from 0.
+
+    Raises:
+        UsageError: ``context`` is negative.
+    """
+    if context < 0:
+        raise UsageError(f"context counts the frames on either side: it cannot be {context}")
+    if not any(len(of_track) for of_track in rows):
+        nothing = np.empty((0, 0), np.float32)
+        return TrackEmbeddings(nothing, [], nothing)
+    sequences = FrameSequences(rows, context=context, edge=Edge.ZEROS)
+    windows = window_embeddings(sequences)
+    return TrackEmbeddings(windows.numpy(), *fuse_tracks(windows, sequences))
 
 
 def window_embeddings(frames: FrameSequences) -> Tensor:

@@ -21,6 +21,8 @@ from facenet.evaluation.rates import SMALLEST_STEP
 from facenet.recognition.outcomes import Outcome, Status
 from facenet.recognition.tracks import NOT_COMPARED, TrackDecisions, TrackFrames, Vote, vote
 
+_NO_THRESHOLD = "frames are not decided, for there is a threshold for tracks only"
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -44,8 +46,9 @@ class Way:
         key: ``frames``, ``windows``, ``vote`` or ``tracks``.
         context: frames on either side of a window; None for a vote.
         findings: ``rank_1`` where tracks are of people enrolled, with a threshold ``fnir`` as well, and ``fpir`` where
-            tracks are of strangers.
-        differences: of those that have a value, from ``frames``, by key; empty for these themselves.
+            tracks are of strangers. Where there is a threshold for tracks only, these two are without a value for
+            frames and their vote.
+        differences: of those that have a value both here and for ``frames``, by key; empty for these themselves.
     """
 
     key: str
@@ -76,6 +79,13 @@ class Resampling(NamedTuple):
 AS_USUAL = Resampling()
 
 
+class Decides(NamedTuple):
+    """For what there is a threshold: tracks and windows, and single frames, which also vote."""
+
+    tracks: bool
+    frames: bool
+
+
 class _Decided(NamedTuple):
     """What one way says of its units.
 
@@ -99,7 +109,7 @@ def track_accuracy(
     frames: TrackFrames,
     decisions: Sequence[TrackDecisions],
     *,
-    decides: bool,
+    decides: Decides,
     resampling: Resampling,
 ) -> tuple[Way, ...]:
     """Count what every way decided rightly.
@@ -111,7 +121,7 @@ def track_accuracy(
         frames: each frame decided alone.
         decisions: windows and tracks, one for each context; context 0 adds only its tracks, for its windows are the
             frames.
-        decides: whether there was a threshold.
+        decides: for what there was a threshold.
         resampling: for the intervals.
 
     Returns:
@@ -135,10 +145,15 @@ class _Figure(NamedTuple):
     tracks: NDArray[np.bool_]
     chance: float | None = None
 
+    @property
+    def ranks(self) -> bool:
+        """Whether it can be measured without a threshold."""
+        return self.key == "rank_1"
+
     def values(self, decided: _Decided) -> NDArray[np.bool_]:
         """What the figure is the share of, for each unit of these tracks."""
         which = self.tracks[decided.tracks]
-        if self.key == "rank_1":
+        if self.ranks:
             return decided.right[which]
         return ~decided.identified[which] if self.key == "fnir" else decided.accepted[which]
 
@@ -147,7 +162,7 @@ class _Judge:
     """Makes figures of what was decided."""
 
     def __init__(
-        self, truths: Sequence[str], known: frozenset[str], enrolled: int, decides: bool, resampling: Resampling
+        self, truths: Sequence[str], known: frozenset[str], enrolled: int, decides: Decides, resampling: Resampling
     ) -> None:
         self._people = np.unique(np.array(truths, dtype=object), return_inverse=True)[1].astype(np.int64)
         self._mated = np.array([truth in known for truth in truths], dtype=np.bool_)
@@ -156,12 +171,14 @@ class _Judge:
     def judge(self, key: str, context: int | None, decided: _Decided, frames: _Decided) -> Way:
         """The figures of one way, and what they differ by from those of ``frames``."""
         unit = "frames" if key in ("frames", "windows") else "tracks"
+        decides = self._decides.tracks if key in ("windows", "tracks") else self._decides.frames
         findings = []
         differences = {}
         for figure in self._figures():
-            finding = self._finding(figure, decided, unit)
+            finding = self._finding(figure, decided, unit, decides)
             findings.append(finding)
-            if key != "frames" and finding.value is not None:
+            compared = figure.ranks or self._decides.frames
+            if key != "frames" and compared and finding.value is not None:
                 differences[figure.key] = self._difference(figure, decided, frames)
         return Way(key, context, tuple(findings), differences)
 
@@ -170,14 +187,16 @@ class _Judge:
         found = []
         if self._mated.any():
             found.append(_Figure("rank_1", "Rank-1 rate", self._mated, 1 / self._enrolled))
-        if self._mated.any() and self._decides:
+        if self._mated.any() and any(self._decides):
             found.append(_Figure("fnir", "FNIR, enrolled people missed or taken for another", self._mated))
-        if self._decides and not self._mated.all():
+        if any(self._decides) and not self._mated.all():
             found.append(_Figure("fpir", "FPIR, strangers taken for somebody", ~self._mated))
         return found
 
-    def _finding(self, figure: _Figure, decided: _Decided, unit: str) -> Finding:
-        if figure.key == "rank_1" and self._enrolled < 2:
+    def _finding(self, figure: _Figure, decided: _Decided, unit: str, decides: bool) -> Finding:
+        if not (figure.ranks or decides):
+            return Finding(figure.key, figure.title, None, reason=_NO_THRESHOLD)
+        if figure.ranks and self._enrolled < 2:
             reason = "rank 1 among 1 person cannot be missed"
             return Finding(figure.key, figure.title, None, chance=figure.chance, reason=reason)
         values, tracks = figure.values(decided), np.flatnonzero(figure.tracks)
@@ -199,7 +218,7 @@ class _Judge:
             kind,
             chance=figure.chance,
             basis=basis,
-            higher_is_better=figure.key == "rank_1",
+            higher_is_better=figure.ranks,
         )
 
     def _difference(self, figure: _Figure, decided: _Decided, frames: _Decided) -> Difference:

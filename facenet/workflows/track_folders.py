@@ -10,6 +10,9 @@ from pathlib import Path
 from facenet.data.folders import NO_PERSON, LeftOut, Walk
 from facenet.errors import InputError, MissingError, printable
 
+CONTEXT = 3
+"""Frames on either side of a window, if nothing is said."""
+
 _DIGITS = re.compile(r"([0-9]+)")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from facenet.data.folders import LeftOut
-from facenet.recognition.decisions import Rule
+from facenet.recognition.decisions import TrackRules
 from facenet.recognition.outcomes import Outcome, Status
 from facenet.recognition.tracks import NOT_COMPARED, Vote
 from facenet.workflows.track_accuracy import Way
@@ -106,7 +106,7 @@ class TracksFound:
 
     Attributes:
         tracks: in natural order of their names.
-        rule: what decided.
+        rules: what decided.
         context: of the windows that the decisions rest on.
         ways: how often each way to decide was right; empty where nobody said whom the tracks show.
         strangers: people of the truth who are not enrolled.
@@ -115,7 +115,7 @@ class TracksFound:
     """
 
     tracks: tuple[TrackOutcome, ...]
-    rule: Rule
+    rules: TrackRules
     context: int
     ways: tuple[Way, ...] = ()
     strangers: tuple[str, ...] = ()

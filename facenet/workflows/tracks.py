@@ -15,7 +15,7 @@ from facenet.errors import InputError, UnreadableImage, UsageError, printable
 from facenet.gallery.gallery import Gallery
 from facenet.gallery.names import normalise_name
 from facenet.images import read_picture_bytes
-from facenet.recognition.decisions import Origin, Rule
+from facenet.recognition.decisions import Origin, Rule, track_rules
 from facenet.recognition.recognizer import Recognizer
 from facenet.recognition.tracks import (
     TrackDecisions,
@@ -25,12 +25,9 @@ from facenet.recognition.tracks import (
     read_tracks,
     vote,
 )
-from facenet.workflows.track_accuracy import AS_USUAL, Resampling, Way, track_accuracy
-from facenet.workflows.track_folders import TrackFolder, scan_tracks
+from facenet.workflows.track_accuracy import AS_USUAL, Decides, Resampling, Way, track_accuracy
+from facenet.workflows.track_folders import CONTEXT, TrackFolder, scan_tracks
 from facenet.workflows.track_outcomes import TrackOutcome, TracksFound
-
-CONTEXT = 3
-"""Frames on either side of a window, if nothing is said."""
 
 _SHOWN = 20
 
@@ -50,6 +47,10 @@ def identify_tracks(
     progress: Callable[[int, int | None], None] | None = None,
 ) -> TracksFound:
     """Decide who every track of a folder shows, once for each track.
+
+    Tracks and windows go by the gallery's threshold for tracks, and frames and votes beside them by that for single
+    pictures, so that each is judged by what was calibrated for it; see
+    :func:`facenet.recognition.decisions.track_rules` for what decides where one of them is missing.
 
     Args:
         recognizer: with its gallery.
@@ -82,14 +83,14 @@ def identify_tracks(
     if truth:
         folder, notices = _without_enrolled(folder, gallery)
     truths = [normalise_name(track.truth) for track in folder.tracks if track.truth is not None]
-    rule = recognizer.identification_rule(threshold)
+    rules = track_rules(gallery.header, gallery.store.count(), context, threshold)
     known = _enrolled(gallery, truths)
     strangers = sorted(set(truths) - known)
-    _check_strangers(strangers, rule)
-    frames = _read(recognizer, folder, rule, top_k, aligned, faces, progress)
+    _check_strangers(strangers, rules.tracks)
+    frames = _read(recognizer, folder, rules.frames, top_k, aligned, faces, progress)
     names = [track.name for track in folder.tracks]
     measured = {
-        size: decide_tracks(gallery, names, frames, rule, context=size, top_k=top_k)
+        size: decide_tracks(gallery, names, frames, rules.tracks, context=size, top_k=top_k)
         for size in sorted({context, *contexts})
     }
     tracks = _assembled(folder, frames, measured[context])
@@ -101,11 +102,11 @@ def identify_tracks(
             gallery.store.count()[0],
             frames,
             tuple(measured.values()),
-            decides=rule.threshold is not None,
+            decides=Decides(tracks=rules.tracks.threshold is not None, frames=rules.frames.threshold is not None),
             resampling=resampling,
         )
-    notices += _notices(tracks, rule, strangers)
-    return TracksFound(tracks, rule, context, ways, tuple(strangers), tuple(notices), folder.left_out)
+    notices += _notices(tracks, rules.tracks, strangers)
+    return TracksFound(tracks, rules, context, ways, tuple(strangers), tuple(notices), folder.left_out)
 
 
 def enroll_all(
@@ -234,16 +235,24 @@ def _notices(tracks: Sequence[TrackOutcome], rule: Rule, strangers: Sequence[str
     if strangers:
         found.append(f"not enrolled, so their tracks are those of strangers: {_some(strangers)}")
     lengths = [track.agreement for track in tracks if track.agreement is not None]
-    if rule.threshold is not None and lengths:
-        rate = "the rate it was calibrated for is that of single pictures" if rule.origin is not Origin.GIVEN else ""
-        found.append(
-            "a track's score is about the mean score of its frames divided by their agreement (here "
-            f"{np.median(lengths):.2f}, the median), so it lies farther from 0 than theirs, for "
-            "strangers too, and the threshold decides otherwise for tracks than for frames"
-            + (f"; {rate}" if rate else "")
-            + ("" if strangers else "; tracks of strangers and --truth show what it does")
-        )
+    if rule.threshold is not None and rule.origin is not Origin.TRACKS and lengths:
+        found.append(_borrowed(rule, float(np.median(lengths)), measured=bool(strangers)))
     return found
+
+
+def _borrowed(rule: Rule, length: float, *, measured: bool) -> str:
+    """What a threshold that was not set on tracks does to them."""
+    words = (
+        "a track's score is about the mean score of its frames divided by their agreement (here "
+        f"{length:.2f}, the median), so it lies farther from 0 than theirs, for strangers too, and the threshold "
+        "decides otherwise for tracks than for frames"
+    )
+    if rule.origin is not Origin.GIVEN:
+        words += (
+            "; the rate it was calibrated for is that of single pictures, and `gallery calibrate --tracks` sets one "
+            "for tracks"
+        )
+    return words if measured else f"{words}; tracks of strangers and --truth show what it does"
 
 
 def _some(names: Sequence[str]) -> str:

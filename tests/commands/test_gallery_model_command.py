@@ -54,9 +54,53 @@ def test_calibrating_on_pairs(enrolled: Main, strangers: Path, tmp_path: Path) -
     assert (ended.document["verification"]["impostor"], ended.document["verification"]["genuine"]) == (132, 12)
 
 
+def test_calibrating_on_tracks(enrolled: Main, strangers: Path, people: Path) -> None:
+    write_patterns(strangers, {"ADA": 1}, count=1, start=5)
+    (strangers / "stranger 20" / "3.png").write_bytes(b"no picture")
+    targets = ("--target-fmr=0.01", "--target-fpir=0.1")
+    assert enrolled("gallery", "calibrate", "--data", strangers, *targets, "--aligned").code == 0
+    before = enrolled("gallery", "stats", "--json").document["calibration"]
+    words = ("gallery", "calibrate", "--tracks", strangers, "--target-fpir=0.25", "--context=1", "--aligned")
+    ended = enrolled(*words)
+    assert ended.code == 0, ended.err
+    assert "tracks" in ended.out and "verification" not in ended.out and "12 searches by 12 strangers" in ended.out
+    assert "12 tracks of 12 people, 47 frames, windows of context 1" in ended.err
+    assert "1 people who are enrolled" in ended.err and "1 pictures: unreadable" in ended.err
+    document = enrolled(*words, "--json").document
+    found = document["tracks"]
+    assert (found["context"], found["target"], found["gallery_people"], found["people"]) == (1, 0.25, 3, 12)
+    assert (document["tracks_used"], document["tracks_left_out"], document["pictures"]) == (12, 0, 47)
+    stats = enrolled("gallery", "stats", "--json").document
+    assert stats["calibrated"] == ["identification", "tracks", "verification"]
+    assert {**before, "tracks": found} == stats["calibration"]
+    shown = " ".join(enrolled("gallery", "stats").out.replace("│", " ").split())
+    assert "threshold for tracks accept from" in shown and "windows of context 1" in shown
+    # It is for tracks only, and goes where the gallery goes.
+    assert "calibrated threshold for identification" in enrolled("identify", people / "Bruno", "--aligned").err
+    assert enrolled("gallery", "backup", "kept").code == 0
+    copy = enrolled("gallery", "stats", "--gallery=kept", "--json").document
+    assert copy["calibration"] == stats["calibration"]
+    assert enrolled("gallery", "export", "people.facenet").code == 0
+    assert enrolled("gallery", "import", "people.facenet", "--same-name=skip").code == 0
+    assert enrolled("gallery", "stats", "--json").document["calibration"] == stats["calibration"]
+
+
 @pytest.mark.parametrize(
     ("words", "code", "why"),
     [
+        (["--tracks=strangers", "--target-fmr=0.1"], 2, "pairs of tracks are not offered"),
+        (["--tracks=strangers", "--target-fmr=0.1", "--target-fpir=0.1"], 2, "pairs of tracks are not offered"),
+        (["--tracks=strangers"], 2, "--tracks takes --target-fpir"),
+        (["--tracks=strangers", "--data=strangers", "--target-fpir=0.1"], 2, "not allowed with"),
+        (["--tracks=strangers", "--pairs=x", "--target-fpir=0.1"], 2, "not allowed with"),
+        (["--tracks=strangers", "--target-fpir=0.1", "--context=-1"], 2, "cannot be -1"),
+        (["--tracks=strangers", "--target-fpir=0.1", "--faces=all"], 2, "invalid choice"),
+        (["--data=strangers", "--target-fpir=0.1", "--context=1"], 2, "--context goes with --tracks"),
+        (["--tracks=strangers", "--root=x", "--target-fpir=0.1"], 2, "--root goes with --pairs"),
+        (["--tracks=strangers", "--target-fpir=0.1", "--aligned"], 3, "30 searches"),
+        (["--tracks=people", "--target-fpir=0.5", "--aligned"], 3, "3 people are in the gallery"),
+        (["--tracks=strangers/stranger 20", "--target-fpir=0.5", "--aligned"], 3, "0 folders deep"),
+        (["--tracks=missing", "--target-fpir=0.1"], 4, "missing"),
         (["--data=strangers"], 2, "--target-fmr"),
         (["--target-fmr=0.1"], 2, "--data"),
         (["--data=strangers", "--pairs=x", "--target-fmr=0.1"], 2, "not allowed with"),
@@ -78,8 +122,9 @@ def test_what_cannot_be_calibrated(enrolled: Main, strangers: Path, words: list[
 
 
 def test_moving_to_another_model(enrolled: Main, toy: str, people: Path, strangers: Path, tmp_path: Path) -> None:
-    calibrated = enrolled("gallery", "calibrate", "--data", strangers, "--target-fmr=0.01", "--aligned")
-    assert calibrated.code == 0
+    calibrate = ("gallery", "calibrate", "--aligned")
+    assert enrolled(*calibrate, "--data", strangers, "--target-fmr=0.01").code == 0
+    assert enrolled(*calibrate, "--tracks", strangers, "--target-fpir=0.25").code == 0
     old = enrolled("gallery", "stats", "--json").document
     other = write_weights(tmp_path / "other.safetensors", toy, seed=1)
     new = (f"--backbone={toy}", f"--pretrained={other}", "--precision=fp32")

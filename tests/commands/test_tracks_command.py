@@ -11,6 +11,8 @@ import pytest
 from command_line import Main, Model
 from patterns import write_patterns, write_weights
 
+from facenet.workflows.track_folders import CONTEXT
+
 PEOPLE = {"Ada": 1, "Bruno": 2, "Clea": 3}
 """Those of the fixture ``people``."""
 
@@ -115,6 +117,49 @@ def test_the_calibrated_threshold_is_that_of_single_pictures(enrolled: Main, tra
     assert "decided by the calibrated threshold for identification" in ended.err
 
 
+def test_the_threshold_for_tracks_decides_tracks_and_no_single_pictures(
+    enrolled: Main, tracks: Path, tmp_path: Path
+) -> None:
+    add_stranger(tracks)
+    visitors = tmp_path / "visitors"
+    for seed in range(20, 40):
+        write_patterns(visitors / f"visitor {seed}", {"in": seed}, count=3)
+        write_patterns(visitors / f"visitor {seed}", {"out": seed}, count=3, start=3)
+    calibrate = ("gallery", "calibrate", "--tracks", visitors, "--target-fpir=0.1", "--aligned", "--json")
+    whole = enrolled(*calibrate).document["tracks"]
+    assert whole["impostor"] == 40 and whole["measured"] <= 0.1
+    words = ("tracks", tracks, "--aligned", "--truth")
+    alone = enrolled(*words)
+    assert alone.code == 0, alone.err
+    assert "decided by the calibrated threshold for tracks: accept from" in alone.err
+    assert "for a target of 10 %" in alone.err and "single frames are undecided" in alone.err
+    assert "agreement (" not in alone.err and "rate it was calibrated for" not in alone.err
+    assert "there is a threshold for tracks only" in " ".join(alone.out.split())
+    singles = tmp_path / "singles"
+    for seed in range(20, 40):
+        write_patterns(singles, {f"single {seed}": seed}, count=3)
+    for_pictures = ("gallery", "calibrate", "--data", singles, "--target-fpir=0.1", "--aligned", "--json")
+    single = enrolled(*for_pictures).document["identification"]
+    both = enrolled(*words)
+    assert "single frames and their votes go by the threshold for single pictures" in both.err
+    assert "decided by the calibrated threshold for identification" in both.err
+    document = enrolled(*words, "--json").document
+    assert (document["decision"]["origin"], document["decision"]["calibration"]) == ("tracks", whole)
+    assert document["frames_decision"]["origin"] == "identification"
+    assert document["frames_decision"]["threshold"] == single["value"] != whole["value"]
+    assert {track["threshold"] for track in document["tracks"]} == {whole["value"]}
+    assert document["counts"] == {"matched": 6, "unknown": 1}
+    assert not any("agreement" in notice for notice in document["notices"])
+    other = enrolled(*words, "--context=1")
+    assert other.code == 0 and "WARNING: the threshold for tracks was calibrated with windows of context 3" in other.err
+    assert enrolled(*words, "--threshold=0.9", "--json").document["frames_decision"]["origin"] == "given"
+
+
+def test_the_help_names_the_context_that_is_usual(main: Main) -> None:
+    for words in (("tracks",), ("gallery", "calibrate")):
+        assert f"(default: {CONTEXT})" in " ".join(main(*words, "--help").out.split("--context N ")[-1].split())
+
+
 def test_bad_frames_and_tracks_are_told(enrolled: Main, tracks: Path) -> None:
     (tracks / "Ada" / "in" / "note.jpg").write_text("no picture")
     (tracks / "Ada" / "two\nlines").mkdir()
@@ -185,3 +230,26 @@ def test_from_drawing_to_tracks(cli: Callable[..., subprocess.CompletedProcess[s
     done = cli("tracks", "tracks", *words, "--precision=fp32", "--device=cpu", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "3 tracks of 9 frames" in done.stdout and "rank-1: how often" in done.stdout
+
+
+@pytest.mark.slow
+def test_from_enrolling_to_a_threshold_for_tracks(
+    cli: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    """The same with a gallery, whose threshold is set on tracks of strangers and decides about others."""
+    weights = write_weights(tmp_path / "net.safetensors")
+    write_patterns(tmp_path / "people", PEOPLE, count=2)
+    write_patterns(tmp_path / "strangers", {f"stranger {seed}": seed for seed in range(20, 50)}, count=2)
+    for name, seed in {**PEOPLE, "Zoe": 9}.items():
+        write_patterns(tmp_path / "tracks" / name, {"1": seed}, count=3, start=2)
+    model = ("--backbone=mobilefacenet", f"--pretrained={weights}", "--precision=fp32")
+    for words in (
+        ("enroll", "--from-folder", "people", *model),
+        ("gallery", "calibrate", "--tracks", "strangers", "--target-fpir=0.1"),
+    ):
+        done = cli(*words, "--aligned", "--device=cpu", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    done = cli("tracks", "tracks", "--truth", "--aligned", "--device=cpu", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "3 matched, 1 unknown" in done.stdout
+    assert "decided by the calibrated threshold for tracks" in done.stderr

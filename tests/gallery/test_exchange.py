@@ -85,7 +85,7 @@ def test_names_that_are_there_already(location: str, tmp_path: Path) -> None:
     file = tmp_path / "people"
     export(location, file)
     before = contents(location)
-    with pytest.raises(InputError, match="20 people of the file .*--on-same-name"):
+    with pytest.raises(InputError, match="20 people of the file .*--same-name"):
         import_(location, file)
     assert contents(location) == before
     report = import_(location, file, on_same_name="skip")

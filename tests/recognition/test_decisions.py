@@ -13,13 +13,16 @@ from facenet.preprocessing import Preprocessing
 from facenet.recognition.decisions import (
     Origin,
     Rule,
+    calibrated,
     identification_rule,
     likeness_of,
     stale_reason,
+    track_rules,
     verification_rule,
 )
 from facenet.recognition.gate import Limits
 from facenet.recognition.outcomes import Status
+from facenet.recognition.track_threshold import TrackThreshold
 
 PAIRS = Threshold(
     value=0.375,
@@ -40,6 +43,7 @@ PAIRS = Threshold(
     created="2026-01-01T00:00:00+00:00",
 )
 SEARCHES = replace(PAIRS, kind="fpir", value=0.5, target=0.01, gallery_people=10, fusion="quality-weighted")
+WHOLE = TrackThreshold.of(replace(SEARCHES, value=0.6), 3)
 LIMITS = Limits(same=0.2, close=0.8)
 
 
@@ -163,3 +167,55 @@ def test_a_threshold_that_half_of_all_newcomers_would_reach_keeps_nobody_out() -
     assert grown.close_is == "not calibrated for a gallery of this size"
     strict = replace(PAIRS, value=0.9)
     assert likeness_of(header(verification=strict), (1000, 1000), LIMITS).close == pytest.approx(0.9)
+
+
+def test_tracks_go_by_their_own_threshold_and_frames_by_theirs() -> None:
+    rules = track_rules(header(identification=SEARCHES, verification=PAIRS, tracks=WHOLE), (10, 10), 3)
+    assert (rules.tracks.threshold, rules.tracks.origin, rules.tracks.notices) == (0.6, Origin.TRACKS, ())
+    assert rules.tracks.strangers == pytest.approx(0.01)
+    assert (rules.frames.threshold, rules.frames.origin) == (0.5, Origin.IDENTIFICATION)
+    assert rules.differ
+    pairs = track_rules(header(verification=PAIRS, tracks=WHOLE), (10, 10), 3)
+    assert (pairs.frames.threshold, pairs.frames.origin) == (0.375, Origin.VERIFICATION)
+    assert track_rules(header(tracks=WHOLE), (10, 10), 3).frames == Rule(None, Origin.NONE)
+
+
+@pytest.mark.parametrize("stored", [{}, {"verification": PAIRS}, {"identification": SEARCHES}])
+def test_without_a_threshold_for_tracks_everything_goes_as_single_pictures_do(stored: dict[str, Threshold]) -> None:
+    rules = track_rules(header(**stored), (10, 10), 3)
+    assert rules.tracks == rules.frames == rule(header(**stored)) and not rules.differ
+
+
+def test_a_given_threshold_decides_tracks_and_frames() -> None:
+    rules = track_rules(header(identification=SEARCHES, tracks=WHOLE), (10, 10), 0, 0.2)
+    assert rules.tracks == rules.frames == Rule(0.2, Origin.GIVEN) and not rules.differ
+    with pytest.raises(UsageError, match="from -1 to 1"):
+        track_rules(header(tracks=WHOLE), (10, 10), 3, math.nan)
+
+
+def test_another_context_and_growth_are_told_and_change_nothing() -> None:
+    rules = track_rules(header(tracks=WHOLE), (30, 30), 0)
+    assert rules.tracks.threshold == 0.6 and len(rules.tracks.notices) == 2
+    assert "10 people in the gallery and there are 30 now" in rules.tracks.notices[0]
+    assert "context 3, and these are of context 0" in rules.tracks.notices[1]
+
+
+@pytest.mark.parametrize("change", [{"fingerprint": "g"}, {"fusion": "max"}])
+def test_a_threshold_for_tracks_of_another_model_or_fusion_is_not_used(change: dict[str, str]) -> None:
+    rules = track_rules(header(identification=SEARCHES, tracks=replace(WHOLE, **change)), (10, 10), 3)
+    assert (rules.tracks.threshold, rules.tracks.origin) == (0.5, Origin.IDENTIFICATION) and not rules.differ
+    assert len(rules.tracks.notices) == 1 and "threshold for tracks was calibrated" in rules.tracks.notices[0]
+
+
+def test_a_threshold_for_tracks_decides_about_nothing_else() -> None:
+    head = header(tracks=WHOLE)
+    assert rule(head) == verification_rule(head) == Rule(None, Origin.NONE)
+    assert likeness_of(head, (10, 10), LIMITS) == likeness_of(header(), (10, 10), LIMITS)
+
+
+def test_each_purpose_is_read_as_what_it_is() -> None:
+    head = header(verification=PAIRS, tracks=WHOLE)
+    assert calibrated(head, "verification") == PAIRS and calibrated(head, "tracks") == WHOLE
+    assert calibrated(head, "identification") is None
+    with pytest.raises(GalleryError, match="context is missing"):
+        track_rules(header(tracks=SEARCHES), (10, 10), 3)

@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from known_embeddings import SIZE, direction
-from PIL import Image
+from painted_tracks import EVERYBODY, NAMES, SIDE, KnownTrunk, four_people, paint, paint_tracks
 from torch import Tensor
 
 from facenet.data.synthetic import draw_people
@@ -18,61 +17,18 @@ from facenet.detection.faces import Policy
 from facenet.errors import InputError, UsageError
 from facenet.evaluation.embedder import Embedder, ModelSource
 from facenet.images import save_image
-from facenet.preprocessing import Preprocessing
 from facenet.recognition.recognizer import Recognizer
 from facenet.workflows.track_accuracy import Resampling
 from facenet.workflows.track_outcomes import TracksFound, write_tracks
 from facenet.workflows.tracks import enroll_all, identify_tracks
 
 FEW = Resampling(replicates=20)
-SIDE = 32
-NAMES = ("Ada", "Bruno", "Clea", "Dario")
-
-
-class KnownTrunk:
-    """Reads off a picture's colour whom it shows (red), by how much noise (blue), and by which noise (green)."""
-
-    preprocessing = Preprocessing(height=SIDE, width=SIDE)
-    embedding_size = SIZE
-    device = torch.device("cpu")
-
-    def __call__(self, faces: Tensor) -> Tensor:
-        rows = []
-        for person, noise, strength in faces[:, :, 0, 0].tolist():
-            row = direction(f"person {person}") / np.linalg.norm(direction(f"person {person}"))
-            off = direction(f"{person} noise {noise}")
-            row = row + strength / 100 * off / np.linalg.norm(off)
-            rows.append(row / np.linalg.norm(row))
-        return torch.from_numpy(np.stack(rows).astype(np.float32))
-
-
-def paint(path: Path, person: int, noise: int = 0, strength: float = 0.0, side: int = SIDE) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    colour = np.array([person, noise, round(100 * strength)], dtype=np.uint8)
-    Image.fromarray(np.broadcast_to(colour, (side, side, 3)).copy()).save(path)
-    return path
 
 
 @pytest.fixture
 def recognizer(tmp_path: Path) -> Iterator[Recognizer]:
-    """Four people, enrolled without noise."""
-    embedder = Embedder(KnownTrunk(), "k" * 32, ModelSource("weights", "known", "nowhere"))  # type: ignore[arg-type]
-    for person, name in enumerate(NAMES):
-        paint(tmp_path / "enrolled" / name / "1.png", person, 250)
-    with Recognizer.open("memory:", embedder=embedder, create=True) as opened:
-        assert enroll_all(opened, tmp_path / "enrolled") == []
+    with four_people(tmp_path) as opened:
         yield opened
-
-
-def tracks(root: Path, people: dict[str, int], *, frames: int = 15, strength: float = 2.0, each: int = 2) -> Path:
-    for name, person in people.items():
-        for track in range(each):
-            for frame in range(frames):
-                paint(root / name / f"t{track}" / f"{frame}.png", person, track * frames + frame, strength)
-    return root
-
-
-EVERYBODY = {name: person for person, name in enumerate(NAMES)}
 
 
 def rates(found: TracksFound, key: str = "rank_1") -> dict[tuple[str, int | None], float]:
@@ -85,7 +41,7 @@ def rates(found: TracksFound, key: str = "rank_1") -> dict[tuple[str, int | None
 
 
 def test_without_noise_every_way_is_right(recognizer: Recognizer, tmp_path: Path) -> None:
-    root = tracks(tmp_path / "tracks", EVERYBODY, strength=0)
+    root = paint_tracks(tmp_path / "tracks", EVERYBODY, strength=0)
     found = identify_tracks(recognizer, root, truth=True, threshold=0.9, contexts=(0, 1), resampling=FEW)
     assert set(rates(found).values()) == {1.0} and set(rates(found, "fnir").values()) == {0.0}
     assert [track.outcome.name for track in found.tracks] == [name for name in NAMES for _ in range(2)]
@@ -94,7 +50,7 @@ def test_without_noise_every_way_is_right(recognizer: Recognizer, tmp_path: Path
 
 
 def test_the_more_frames_the_oftener_right(recognizer: Recognizer, tmp_path: Path) -> None:
-    root = tracks(tmp_path / "tracks", EVERYBODY, strength=2.55, each=4)
+    root = paint_tracks(tmp_path / "tracks", EVERYBODY, strength=2.55, each=4)
     found = identify_tracks(recognizer, root, truth=True, context=4, contexts=(1, 0), resampling=FEW)
     rate = rates(found)
     assert list(rate) == [
@@ -107,7 +63,7 @@ def test_the_more_frames_the_oftener_right(recognizer: Recognizer, tmp_path: Pat
 
 
 def test_tracks_of_strangers(recognizer: Recognizer, tmp_path: Path) -> None:
-    root = tracks(tmp_path / "tracks", {**EVERYBODY, "Zoe": 77}, strength=0.5)
+    root = paint_tracks(tmp_path / "tracks", {**EVERYBODY, "Zoe": 77}, strength=0.5)
     # Somebody who looks like Ada.
     for frame in range(3):
         paint(root / "Twin" / "1" / f"{frame}.png", 0)
@@ -123,7 +79,7 @@ def test_tracks_of_strangers(recognizer: Recognizer, tmp_path: Path) -> None:
 
 
 def test_bad_frames_are_counted_and_said(recognizer: Recognizer, tmp_path: Path) -> None:
-    root = tracks(tmp_path / "tracks", {"Ada": 0}, frames=3, each=1)
+    root = paint_tracks(tmp_path / "tracks", {"Ada": 0}, frames=3, each=1)
     (root / "Ada" / "t0" / "7.png").write_bytes(b"no picture")
     paint(root / "Ada" / "t0" / "8.png", 1, side=8)
     (root / "Ada" / "t1").mkdir()
@@ -145,7 +101,7 @@ def test_bad_frames_are_counted_and_said(recognizer: Recognizer, tmp_path: Path)
 
 
 def test_the_table_that_is_written(recognizer: Recognizer, tmp_path: Path) -> None:
-    root = tracks(tmp_path / "tracks", {"Ada": 0}, frames=3, strength=0, each=1)
+    root = paint_tracks(tmp_path / "tracks", {"Ada": 0}, frames=3, strength=0, each=1)
     (root / "Ada" / "a,\n").mkdir()
     (root / "Ada" / "a,\n" / "1.jpg").write_bytes(b"")
     out = tmp_path / "made" / "tracks.csv"
@@ -161,7 +117,7 @@ def test_the_table_that_is_written(recognizer: Recognizer, tmp_path: Path) -> No
 
 
 def test_frames_that_are_enrolled_show_nothing(recognizer: Recognizer, tmp_path: Path) -> None:
-    root = tracks(tmp_path / "tracks", {"Ada": 0, "Bruno": 1}, frames=2, each=1)
+    root = paint_tracks(tmp_path / "tracks", {"Ada": 0, "Bruno": 1}, frames=2, each=1)
     for name in ("Ada", "Clea"):
         (root / name / "t9").mkdir(parents=True)
         for place in (root / name / "t9" / "1.png", root / "Ada" / "t0" / f"{name}.png"):
@@ -177,10 +133,10 @@ def test_frames_that_are_enrolled_show_nothing(recognizer: Recognizer, tmp_path:
 
 def test_names_that_say_nobody(recognizer: Recognizer, tmp_path: Path) -> None:
     recognizer.enroll("Ada", [paint(tmp_path / "other.png", 50)], new=True, force=True)
-    root = tracks(tmp_path / "tracks", {"Ada": 0}, frames=1)
+    root = paint_tracks(tmp_path / "tracks", {"Ada": 0}, frames=1)
     with pytest.raises(InputError, match=r"2 people are called Ada \(id:1, id:5\): rename them"):
         identify_tracks(recognizer, root, truth=True)
-    odd = tracks(tmp_path / "odd", {"id:3": 0}, frames=1)
+    odd = paint_tracks(tmp_path / "odd", {"id:3": 0}, frames=1)
     with pytest.raises(InputError, match="refers to a person by number"):
         identify_tracks(recognizer, odd, truth=True)
     assert identify_tracks(recognizer, odd).compared == 2
@@ -188,12 +144,12 @@ def test_names_that_say_nobody(recognizer: Recognizer, tmp_path: Path) -> None:
 
 def test_who_may_no_longer_be_found_is_a_stranger(recognizer: Recognizer, tmp_path: Path) -> None:
     recognizer.gallery.update("Ada", expires="2001-01-01")
-    root = tracks(tmp_path / "tracks", {"Ada": 0, "Bruno": 1}, frames=2)
+    root = paint_tracks(tmp_path / "tracks", {"Ada": 0, "Bruno": 1}, frames=2)
     assert identify_tracks(recognizer, root, truth=True, threshold=0.9, resampling=FEW).strangers == ("Ada",)
 
 
 def test_wrong_usage(recognizer: Recognizer, tmp_path: Path) -> None:
-    root = tracks(tmp_path / "tracks", {"Ada": 0}, frames=1)
+    root = paint_tracks(tmp_path / "tracks", {"Ada": 0}, frames=1)
     with pytest.raises(UsageError, match="cannot be -1"):
         identify_tracks(recognizer, root, context=-1)
     with pytest.raises(UsageError, match="cannot be -2"):
@@ -209,7 +165,7 @@ def test_wrong_usage(recognizer: Recognizer, tmp_path: Path) -> None:
 
 
 def test_folders_two_deep_are_asked_about(recognizer: Recognizer, tmp_path: Path) -> None:
-    root = tracks(tmp_path / "tracks", {"Ada": 0}, frames=1)
+    root = paint_tracks(tmp_path / "tracks", {"Ada": 0}, frames=1)
     assert any("--truth compares" in notice for notice in identify_tracks(recognizer, root).notices)
     assert not identify_tracks(recognizer, root / "Ada").notices
 

@@ -9,7 +9,7 @@ from facenet.evaluation.finding import Finding
 from facenet.gallery.records import Candidate
 from facenet.recognition.outcomes import Outcome, Status
 from facenet.recognition.tracks import TrackDecisions, TrackFrames
-from facenet.workflows.track_accuracy import Resampling, Way, track_accuracy
+from facenet.workflows.track_accuracy import Decides, Resampling, Way, track_accuracy
 
 FEW = Resampling(replicates=50, seed=1)
 THRESHOLD = 0.5
@@ -33,6 +33,7 @@ def measure(
     *,
     enrolled: int = 5,
     decides: bool = True,
+    frames_decide: bool | None = None,
     windows: list[list[Outcome]] | None = None,
 ) -> dict[str, Way]:
     """Tracks as (truth, frames, decision); windows say what frames say if nothing else is given."""
@@ -43,8 +44,9 @@ def measure(
     rows = tuple(np.zeros((len(of_track), 2), np.float32) for of_track in compared)
     decided = TrackDecisions(3, seen, whole)
     truths = [truth for truth, *_ in tracks]
+    both = Decides(tracks=decides, frames=decides if frames_decide is None else frames_decide)
     ways = track_accuracy(
-        truths, frozenset(known), enrolled, TrackFrames(frames, rows), (decided,), decides=decides, resampling=FEW
+        truths, frozenset(known), enrolled, TrackFrames(frames, rows), (decided,), decides=both, resampling=FEW
     )
     assert [way.key for way in ways] == ["frames", "windows", "vote", "tracks"]
     return {way.key: way for way in ways}
@@ -190,3 +192,16 @@ def test_plain_values() -> None:
     assert set(found["findings"]) == {"rank_1", "fnir"}
     difference = found["differences"]["rank_1"]
     assert difference["value"] == pytest.approx(2 / 3) and len(difference["interval"]) == 2
+
+
+def test_with_a_threshold_for_tracks_only_frames_are_ranked() -> None:
+    frames = [said("Ada", decides=False), said("Bo", decides=False)]
+    tracks = [("Ada", frames, said("Ada")), ("Zoe", frames, said("Ada"))]
+    found = measure(tracks, {"Ada"}, frames_decide=False, windows=[[said("Ada"), said("Ada", 0.1)]] * 2)
+    for key in ("fnir", "fpir"):
+        assert [finding(found[way], key).value for way in ("frames", "vote")] == [None, None]
+        assert "for tracks only" in finding(found["vote"], key).reason
+    assert finding(found["tracks"], "fpir").value == 1 and finding(found["tracks"], "fnir").value == 0
+    assert finding(found["windows"], "fpir").value == finding(found["windows"], "fnir").value == 0.5
+    assert finding(found["frames"], "rank_1").value == 0.5
+    assert [list(way.differences) for way in found.values()] == [[], ["rank_1"], ["rank_1"], ["rank_1"]]
