@@ -96,13 +96,21 @@ def _translated(argv: list[str]) -> list[str]:
     parser.add_argument("--train", type=int, choices=(0, 1), default=1)
     parser.add_argument("--train-module")
     known, rest = parser.parse_known_args(argv)
+    by_recipe = any(word.split("=")[0] == "--recipe" for word in rest)
     if known.train == 0:
+        if by_recipe:
+            raise UsageError("--train 0 evaluates, and --recipe says how to train: leave one of them out")
         return ["evaluate", *rest]
     if known.train_module is None:
+        if by_recipe:
+            return ["train", *rest]
         raise UsageError("--train 1 needs --train-module inception, --train-module classification or a recipe's name")
     if known.train_module in _MODULES:
         return ["train", known.train_module, *rest]
-    return ["train", "--recipe", _recipe_word(known.train_module), *rest]
+    recipe = _recipe_word(known.train_module)
+    if by_recipe:
+        raise UsageError(f"--train-module {printable(recipe)} names a recipe, and so does --recipe: leave one out")
+    return ["train", "--recipe", recipe, *rest]
 
 
 def _recipe_word(module: str) -> str:

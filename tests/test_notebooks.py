@@ -108,7 +108,7 @@ def check_expressions(output: str) -> None:
 
 def check_gallery(output: str) -> None:
     """Learnt something; enrolled, told strangers from people enrolled, and one from another."""
-    start, end = numbers(r"epoch  0  roc_auc (\S+) (?:.*\n)+epoch 40  roc_auc (\S+) ", output)
+    start, end = numbers(r"start      roc_auc (\S+) (?:.*\n)+epoch  40  roc_auc (\S+) ", output)
     assert end > 0.95 and end > start + 0.1
     enrolled = re.findall(r"^enrolled: (.*)$", output, re.MULTILINE)[0].split(", ")
     refused = re.findall(r"^(\w+) refused: ", output, re.MULTILINE)

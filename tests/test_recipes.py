@@ -92,7 +92,6 @@ soft = true
 
 [holdout]
 kind = "people"
-people = 3
 names = ["Ada", "Bob"]
 
 [published]
@@ -207,8 +206,8 @@ def test_a_file_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert load_recipe("facenet-triplet").path is None
     assert recipe.settings == {"task": "triplet", "lr": 1.0, "images_per_person": 2, "soft": True}
     assert type(recipe.settings["lr"]) is float
-    assert recipe.holdout == {"kind": "people", "people": 3, "names": ("Ada", "Bob")}
-    assert Holdout(**recipe.holdout).people == 3
+    assert recipe.holdout == {"kind": "people", "names": ("Ada", "Bob")}
+    assert Holdout(**recipe.holdout).names == ("Ada", "Bob")
     assert recipe.most_classes == 7 and recipe.published == {"accuracy_percent": 99}
     assert recipe.to_dict()["settings"] == recipe.settings
 
@@ -219,7 +218,12 @@ def test_little_is_needed() -> None:
     assert len({recipe.sha256, recipe_of('settings.task = "triplet"').sha256}) == 2
 
 
+def test_a_mark_before_the_text_is_no_text() -> None:
+    assert parse_recipe("mine", b"\xef\xbb\xbf" + GOOD.encode()).settings == recipe_of(GOOD).settings
+
+
 def test_a_size_has_one_spelling() -> None:
+    assert recipe_of('settings = {task = "triplet", image_size = 96}').settings["image_size"] == "96x96"
     assert recipe_of('settings = {task = "triplet", image_size = "96"}').settings["image_size"] == "96x96"
 
 
@@ -254,13 +258,37 @@ def test_a_size_has_one_spelling() -> None:
         ('settings.task = "triplet"\ndiffers = "x"', "differs must be a list of texts"),
         ('settings.task = "triplet"\nmost_classes = 0', "most_classes must be at least 1"),
         ('settings.task = "triplet"\nmost_classes = "many"', "most_classes must be a whole number"),
-        ('settings.task = "triplet"\npublished.list = [1]', "published.list must be a number or a text"),
+        ('settings.task = "triplet"\npublished.list = [1]', "published.list must be a finite number or a text"),
         ('settings.task = "guess"', "unknown task 'guess'"),
-        ('settings = {task = "triplet", lr = nan}', "--lr must be a positive number"),
-        ('settings = {task = "triplet", lr = inf}', "--lr must be a positive number"),
-        ('settings = {task = "triplet", epochs = 0}', "--ep must be at least 1"),
+        ('settings = {task = "triplet", lr = nan}', "settings.lr must be a finite number, not nan"),
+        ('settings = {task = "triplet", lr = inf}', "settings.lr must be a finite number, not inf"),
+        ('settings = {task = "triplet", epochs = 0}', ": settings.epochs must be at least 1, not 0"),
+        ('settings = {task = "triplet", batch_size = 0}', ": settings.batch_size must be at least 1, not 0"),
+        ('settings = {task = "triplet", lr = -1}', ": settings.lr must be a positive number, not -1"),
+        ('settings = {task = "triplet", weight_decay = inf}', "settings.weight_decay must be a finite number, not inf"),
+        ('settings = {task = "triplet", clip = inf}', "settings.clip must be a finite number"),
+        (
+            'settings = {task = "triplet", loss = "mean-difference"}',
+            ": settings.loss mean-difference goes with settings.triplets sampled",
+        ),
+        ('task = "triplet"', "'task' belongs below [settings]"),
+        ('epochs = 3\n[settings]\ntask = "triplet"', "'epochs' belongs below [settings]"),
+        ('[settings]\ntask = "triplet"\n[settings.deep]\nx = 1', "unknown key 'deep' in [settings]"),
+        ('[[settings]]\ntask = "triplet"', "settings must be a section"),
+        ('settings.task = "triplet"\npublished.x = nan', "published.x must be a finite number or a text"),
+        ('settings = {task = "triplet", image_size = true}', "settings.image_size must be a text, not True"),
+        ('settings = {task = "triplet", image_size = 0}', "'0' is no size in pixels"),
+        ('settings.task = "triplet"\nholdout.people = 3', 'holdout.people goes with kind = "people"'),
+        ('settings.task = "triplet"\nholdout = {kind = "folder", people = 3}', "holdout.people goes with"),
+        ('settings.task = "triplet"\nholdout = {kind = "folder", images = 0.3}', "holdout.images goes with kind"),
+        ('settings.task = "triplet"\nholdout = {kind = "folder", names = ["a"]}', "holdout: names of people"),
+        (
+            'settings.task = "triplet"\nholdout = {kind = "people", people = 3, names = ["a", "b"]}',
+            "holdout.people and holdout.names are two ways to say who",
+        ),
+        ('settings.task = "triplet"\nholdout.images = nan', "holdout.images must be a"),
         ('settings = {task = "triplet", schedule = "moon"}', "unknown schedule 'moon'"),
-        ('settings = {task = "triplet", image_size = "wide"}', "'wide' is no size in pixels"),
+        ('settings = {task = "triplet", image_size = "wide"}', "settings.image_size: 'wide' is no size in pixels"),
         ('settings.task = "triplet"\nholdout.kind = "nobody"', "hold out images, people or folder"),
         ('settings.task = "triplet"\nholdout.images = 1', "must be in [0, 1)"),
     ],
@@ -315,7 +343,17 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         load_recipe(str(large))
     large.write_bytes(b'settings.task = "triplet"\n'.ljust(MOST_BYTES, b"#"))
     assert load_recipe(str(large)).task == "triplet"
-    for missing in (tmp_path / "none.toml", tmp_path, Path("/dev/zero"), tmp_path / ("x" * 300 + ".toml")):
+    (tmp_path / "folder.toml").mkdir()
+    for folder in (tmp_path, tmp_path / "folder.toml"):
+        with pytest.raises(MissingError, match="a folder and no recipe file at"):
+            load_recipe(str(folder))
+    (tmp_path / "dead.toml").symlink_to(tmp_path / "gone")
+    for missing in (
+        tmp_path / "none.toml",
+        tmp_path / "dead.toml",
+        Path("/dev/zero"),
+        tmp_path / ("x" * 300 + ".toml"),
+    ):
         with pytest.raises(MissingError, match="no recipe file at"):
             load_recipe(str(missing))
     os.mkfifo(tmp_path / "pipe.toml")

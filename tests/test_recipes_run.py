@@ -22,15 +22,15 @@ from facenet.training.files import read_json
 
 pytestmark = pytest.mark.slow
 
-CHEAP = ("--device=cpu", "--precision=fp32", "--workers=0", "--momentum=0")
+CHEAP = ("--device=cpu", "--precision=fp32", "--workers=0")
 SMALL: dict[str, tuple[str, ...]] = {
-    "celebrity-site": ("--pretrained=none", "--image-size=75", "--bs=4"),
+    "celebrity-site": ("--pretrained=none", "--image-size=75", "--bs=4", "--momentum=0"),
     "expression-inception-resnet-v2": ("--image-size=75", "--bs=3"),
-    "facenet-classification": ("--bs=4",),
+    "facenet-classification": ("--bs=4", "--momentum=0"),
     "facenet-triplet": ("--pretrained=none", "--image-size=75", "--holdout-images=0.5"),
     "facenet-triplet-pk": ("--pretrained=none", "--image-size=75", "--bs=8", "--holdout-images=0.5"),
-    "passport-siamese": ("--pretrained=none", "--image-size=75"),
-    "passport-triplet": ("--pretrained=none", "--image-size=32", "--bs=2"),
+    "passport-siamese": ("--pretrained=none", "--image-size=75", "--momentum=0"),
+    "passport-triplet": ("--pretrained=none", "--image-size=32", "--bs=2", "--momentum=0"),
     "resnet18-verification": ("--image-size=32", "--resize=40", "--bs=4"),
 }
 """What makes a recipe's run short; all else stays as the recipe says."""

@@ -33,10 +33,10 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     align = _add_align(verbs)
     draw = verbs.add_parser("draw", help="draw sample people (no real person) into a folder")
     draw.add_argument("folder", type=Path, metavar="DIR", help="where to write; one folder per person is made in it")
-    draw.add_argument("--people", type=_positive, default=16, metavar="N", help="how many (default: 16)")
-    draw.add_argument("--pictures", type=_positive, default=10, metavar="N", help="of each (default: 10)")
+    draw.add_argument("--people", type=int, default=16, metavar="N", help="how many (default: 16)")
+    draw.add_argument("--pictures", type=int, default=10, metavar="N", help="of each (default: 10)")
     draw.add_argument("--seed", type=int, default=0, metavar="S", help="other people for another seed (default: 0)")
-    draw.add_argument("--size", type=_positive, default=160, metavar="PX", help="side in pixels (default: 160)")
+    draw.add_argument("--size", type=int, default=160, metavar="PX", help="side in pixels (default: 160)")
     handlers = (
         (audit, "dataset:run_audit"),
         (align, "dataset:run_align"),
@@ -147,10 +147,3 @@ def _progress(title: str) -> Iterator[Progress | None]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(title, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, not {number}")
-    return number

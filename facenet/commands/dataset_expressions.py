@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 
 from facenet.commands.common import emit_json, note
@@ -58,4 +59,7 @@ def run_expressions(args: argparse.Namespace) -> int:
         f"drew {args.people + args.validation_people} people with {len(EXPRESSIONS)} expressions into "
         f"{printable(args.folder)}: {len(files):,} pictures"
     )
+    recipe = "expression-inception-resnet-v2"
+    command = shlex.join(["python", "cli.py", "train", "--recipe", recipe, "--rootdir", str(args.folder)])
+    note(f"train on them:  {printable(command)}")
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 
 from facenet.commands.common import emit_json, note, print_table
@@ -55,5 +56,6 @@ def run_pairs(args: argparse.Namespace) -> int:
         ("left out: under several people", f"{made.claimed:,}"),
     ]
     print_table(f"Pairs of {printable(args.source)}", ("what", "how many"), rows)
-    note(f"measure them: evaluate pairs --pairs {printable(args.file)} --images {printable(args.source)}")
+    command = ["python", "cli.py", "evaluate", "pairs", "--pairs", str(args.file), "--images", str(args.source)]
+    note(f"measure them:  {printable(shlex.join(command))}")
     return 0

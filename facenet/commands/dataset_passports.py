@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -53,7 +54,8 @@ def run_passports(args: argparse.Namespace) -> int:
     print_table(f"Passports of {printable(args.source)}", ("what", "how many"), rows)
     _name_some("people with too few pictures", [printable(name) for name in written.too_few])
     _name_some("pictures", [f"{printable(entry.path)} ({entry.reason})" for entry in written.left_out])
-    note(f"train on them: train --recipe passport-triplet --rootdir {printable(args.target)}")
+    command = shlex.join(["python", "cli.py", "train", "--recipe", "passport-triplet", "--rootdir", str(args.target)])
+    note(f"train on them:  {printable(command)}")
     return 0
 
 

@@ -11,10 +11,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-_SHOWN = ("roc_auc", "eer", "rank_1", "accuracy", "macro_f1")
-_OF_HEAD = ("accuracy", "macro_f1", "loss", "roc_auc")
-_OF_PAIRS = ("pair_f1", "pair_roc_auc", "roc_auc", "eer")
-
 
 class Screen:
     """Shows a job: bars at a terminal, plain lines elsewhere. Use as a context manager."""
@@ -66,15 +62,10 @@ class Screen:
 
     def evaluated(self, record: Mapping[str, Any]) -> None:
         """One line for every evaluation: held-out pictures, then the epoch's training pictures."""
-        metrics, train = record["metrics"], record["train"]
-        names = _OF_PAIRS if "pair_f1" in metrics else _OF_HEAD if "accuracy" in metrics else _SHOWN
-        shown = "  ".join(f"{name} {metrics[name]:.4f}" for name in names if name in metrics)
-        if train:
-            shown += f"  (training: loss {train['loss']:.4f}"
-            shown += f", right {train['batch_accuracy']:.1%})" if "batch_accuracy" in train else ")"
-        mark = "  * best so far" if record["best"] and record["epoch"] > 0 else ""
-        where = "start    " if record["step"] == 0 else f"epoch {record['epoch']:3d}"
-        self.say(f"{where}  {shown if shown else 'nothing held out to measure'}{mark}")
+        # Not for all who show a bar: it brings torch.
+        from facenet.workflows.listeners import evaluation_line
+
+        self.say(evaluation_line(record))
 
     def say(self, text: str) -> None:
         """One line."""

@@ -34,7 +34,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "train",
         help="fine-tune an embedding network, or train a head on it; by published recipes or settings of one's own",
         description="Settings that are not given are those of the recipe, if there is one, or else the task's "
-        "defaults; the run folder records them all.",
+        "defaults; the run folder records them all. A flag that the run would ignore is refused.",
         allow_abbrev=False,
     )
     parser.add_argument(
@@ -181,6 +181,8 @@ def _holdout(args: argparse.Namespace, base: Mapping[str, Any] | None = None) ->
     if args.holdout is not None:
         given["kind"] = args.holdout
     if args.holdout_images is not None:
+        if args.holdout == "folder":
+            raise UsageError("--holdout-images goes with --holdout images or people")
         given["images"] = args.holdout_images
     if args.holdout_seed is not None:
         given["seed"] = args.holdout_seed

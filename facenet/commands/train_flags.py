@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 from typing import Any
 
 from facenet.models.input_size import canonical_size
+
+
+def number(text: str) -> float:
+    """A finite number; its name is what argparse calls it in its own messages."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"must be a finite number, not {text}")
+    return value
+
 
 _EITHER_WAY: dict[str, Any] = {"action": argparse.BooleanOptionalAction}
 _RUN: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
@@ -22,7 +32,7 @@ _RUN: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
     (("--patience",), {"type": int, "help": "stop after so many evaluations without improvement, 0 for never"}),
     (("--eval-every",), {"type": int, "help": "epochs between evaluations"}),
     (("--save-steps",), {"type": int, "help": "steps between checkpoints, 0 for the ends of epochs only"}),
-    (("--save-seconds",), {"type": float, "help": "shortest time between checkpoints at the ends of epochs"}),
+    (("--save-seconds",), {"type": number, "help": "shortest time between checkpoints at the ends of epochs"}),
     (("--keep-epochs",), {**_EITHER_WAY, "help": "also keep the weights of every epoch"}),
 )
 _NETWORK: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
@@ -32,7 +42,10 @@ _NETWORK: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
     (("--resize",), {"type": int, "help": "scale a picture's shorter side to this before its middle is cut out"}),
     (("--pretrained",), {"help": "vggface2, casia-webface, imagenet, none, auto or a PATH"}),
     (("--trainable",), {"help": "all, last:N or head"}),
-    (("--dropout",), {"type": float, "help": "before the embedding layer, in training"}),
+    (
+        ("--dropout",),
+        {"type": number, "help": "share of values dropped in training, by networks that have such a layer"},
+    ),
     (("--batch-norm",), {"help": "train, frozen or auto: frozen when starting from trained weights"}),
     (("--head",), {"help": "linear, arcface or cosface (classification)"}),
     (("--balanced",), {**_EITHER_WAY, "help": "draw every person equally often (classification)"}),
@@ -41,16 +54,16 @@ _NETWORK: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
 )
 _OPTIMISER: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
     (("--optimiser", "--optimizer"), {"dest": "optimiser", "help": "sgd, adam or adamw"}),
-    (("--momentum",), {"type": float, "help": "of sgd"}),
-    (("--weight-decay",), {"type": float, "help": "of the optimiser"}),
+    (("--momentum",), {"type": number, "help": "of sgd"}),
+    (("--weight-decay",), {"type": number, "help": "of the optimiser"}),
     (("--amsgrad",), {**_EITHER_WAY, "help": "of adam and adamw"}),
-    (("--clip",), {"type": float, "help": "largest gradient norm, 0 for none"}),
+    (("--clip",), {"type": number, "help": "largest gradient norm, 0 for none"}),
     (("--schedule",), {"help": "constant, step, exponential, cosine or plateau"}),
-    (("--warmup",), {"type": float, "help": "share of the run over which the learning rate rises (cosine)"}),
-    (("--gamma",), {"type": float, "help": "factor of step, exponential and plateau"}),
+    (("--warmup",), {"type": number, "help": "share of the run over which the learning rate rises (cosine)"}),
+    (("--gamma",), {"type": number, "help": "factor of step, exponential and plateau"}),
     (("--step-epochs",), {"type": int, "help": "epochs between steps, or the plateau's patience"}),
     (("--plateau-watch",), {"help": "primary, or loss: the held-out cross entropy"}),
-    (("--plateau-threshold",), {"type": float, "help": "relative change that counts as an improvement"}),
+    (("--plateau-threshold",), {"type": number, "help": "relative change that counts as an improvement"}),
 )
 _TRIPLETS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
     (("--triplets",), {"help": "mined in P x K batches, or sampled: planned one by one (triplet)"}),
@@ -59,7 +72,7 @@ _TRIPLETS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
     (("--mining",), {"help": "semihard, hard, all, distance_weighted or random (mined triplets)"}),
     (("--fallback",), {"help": "hardest, easiest or none: for pairs without a semi-hard negative (mined triplets)"}),
     (("--loss",), {"help": "squared-l2 or mean-difference (sampled triplets)"}),
-    (("--margin",), {"type": float, "help": "of miner and loss, in squared L2 (triplet)"}),
+    (("--margin",), {"type": number, "help": "of miner and loss, in squared L2 (triplet)"}),
     (("--soft",), {**_EITHER_WAY, "help": "soft margin (triplet)"}),
 )
 
@@ -88,7 +101,7 @@ def add_holdout_flags(parser: argparse.ArgumentParser) -> None:
         choices=("images", "people", "folder"),
         help="some pictures of everybody, people whole, or a validation folder beside a train folder",
     )
-    held.add_argument("--holdout-images", type=float, metavar="SHARE", help="share of each person's pictures")
+    held.add_argument("--holdout-images", type=number, metavar="SHARE", help="share of each person's pictures")
     held.add_argument("--holdout-people", metavar="N|SHARE|NAME,NAME", help="which people (implies --holdout people)")
     held.add_argument("--holdout-seed", type=int, metavar="N", help="changes which are held out")
     held.add_argument("--holdout-keep", metavar="WORD", help="in the names of files that are trained on in any case")
@@ -97,9 +110,9 @@ def add_holdout_flags(parser: argparse.ArgumentParser) -> None:
 def add_setting_flags(parser: argparse.ArgumentParser) -> None:
     """Add the learning rates and a flag for each other setting; one that is not given is absent from the result."""
     rates = parser.add_argument_group("learning rate")
-    rates.add_argument("--lr", type=float, help="of this task")
-    rates.add_argument("--lrin", type=float, help="of triplet training")
-    rates.add_argument("--lrcl", type=float, help="of a head (classification, siamese)")
+    rates.add_argument("--lr", type=number, help="of this task")
+    rates.add_argument("--lrin", type=number, help="of triplet training")
+    rates.add_argument("--lrcl", type=number, help="of a head (classification, siamese)")
     for title, table in (
         ("run", _RUN),
         ("network and pictures", _NETWORK),

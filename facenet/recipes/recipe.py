@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import math
 import os
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import Field, dataclass, fields
@@ -133,7 +135,8 @@ def parse_recipe(name: str, data: bytes, *, path: str | None = None) -> Recipe:
     """Make a recipe of a file's bytes; see :func:`load_recipe` for the errors."""
     where = f"recipe {printable(name if path is None else path)}"
     try:
-        document = tomllib.loads(data.decode("utf-8"))
+        # Some editors begin a file with a mark that is no text.
+        document = tomllib.loads(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise InputError(f"{where} is no TOML: not UTF-8 (at line {line})") from error
@@ -141,19 +144,8 @@ def parse_recipe(name: str, data: bytes, *, path: str | None = None) -> Recipe:
         # Besides malformed text: integers of thousands of digits, and brackets within brackets without end.
         raise InputError(f"{where} is no TOML: {printable(error)}") from error
     _known(where, "", document, _SECTIONS)
-    settings = _typed(where, "settings", document.get("settings", {}), fields(TrainingConfig))
-    if "task" not in settings:
-        raise UsageError(f'{where}: [settings] must say which task it trains, such as task = "triplet"')
-    holdout = None
-    if "holdout" in document:
-        holdout = _typed(where, "holdout", document["holdout"], fields(Holdout))
-    try:
-        if "image_size" in settings:
-            settings["image_size"] = canonical_size(settings["image_size"])
-        TrainingConfig(**settings)
-        Holdout(**({} if holdout is None else holdout))
-    except UsageError as error:
-        raise UsageError(f"{where}: {error}") from error
+    settings = _settings(where, document.get("settings", {}))
+    holdout = _holdout(where, document["holdout"]) if "holdout" in document else None
     return Recipe(
         name=name,
         summary=_plain(where, "summary", document.get("summary", ""), "str"),
@@ -176,7 +168,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
 def _read_own(path: Path) -> bytes:
     # Unlike Path.is_file, this says no to names that no file can have.
     if not os.path.isfile(path):
-        raise MissingError(f"no recipe file at {printable(path)}: see `python cli.py train --list` for recipes by name")
+        what = "a folder and no recipe file" if os.path.isdir(path) else "no recipe file"
+        raise MissingError(f"{what} at {printable(path)}: see `python cli.py train --list` for recipes by name")
     try:
         with path.open("rb") as stream:
             data = stream.read(MOST_BYTES + 1)
@@ -187,14 +180,60 @@ def _read_own(path: Path) -> bytes:
     return data
 
 
+def _settings(where: str, table: object) -> dict[str, Any]:
+    """``[settings]``, checked as far as that goes without loading what trains."""
+    if isinstance(table, dict) and type(table.get("image_size")) is int:
+        # One number is a size as well, which other settings would write without quotes.
+        table = {**table, "image_size": str(table["image_size"])}
+    settings = _typed(where, "settings", table, fields(TrainingConfig))
+    if "task" not in settings:
+        raise UsageError(f'{where}: [settings] must say which task it trains, such as task = "triplet"')
+    try:
+        if "image_size" in settings:
+            settings["image_size"] = canonical_size(settings["image_size"])
+    except UsageError as error:
+        raise UsageError(f"{where}: settings.image_size: {error}") from error
+    try:
+        TrainingConfig(**settings)
+    except UsageError as error:
+        raise UsageError(f"{where}: {_by_key(str(error))}") from error
+    return settings
+
+
+def _by_key(message: str) -> str:
+    """A message about flags, in the words of a recipe: ``--ep must be`` → ``settings.epochs must be``."""
+    keys = {"--" + field.name.replace("_", "-"): field.name for field in fields(TrainingConfig)}
+    keys |= {"--ep": "epochs", "--bs": "batch_size"}
+    return re.sub(r"--[a-z-]+", lambda flag: f"settings.{keys[flag[0]]}" if flag[0] in keys else flag[0], message)
+
+
+def _holdout(where: str, table: object) -> dict[str, Any]:
+    """``[holdout]``, in which no key may be one that its kind or another key makes void."""
+    holdout = _typed(where, "holdout", table, fields(Holdout))
+    try:
+        kind = Holdout(**holdout).kind
+    except UsageError as error:
+        raise UsageError(f"{where}: holdout: {error}") from error
+    if "people" in holdout and kind != "people":
+        raise UsageError(f'{where}: holdout.people goes with kind = "people"')
+    if "people" in holdout and "names" in holdout:
+        raise UsageError(f"{where}: holdout.people and holdout.names are two ways to say who: keep one of them")
+    if "images" in holdout and kind == "folder":
+        raise UsageError(f'{where}: holdout.images goes with kind = "images" or "people"')
+    return holdout
+
+
 def _known(where: str, section: str, table: Mapping[str, Any], known: Iterable[str]) -> None:
     names = list(known)
     place = f" in [{section}]" if section else ""
     for key in table:
-        if key not in names:
-            raise UsageError(
-                f"{where}: unknown key '{printable(key)}'{place}{nearest(key, names)}: known are {', '.join(names)}"
-            )
+        if key in names:
+            continue
+        if not section and key in TrainingConfig.__dataclass_fields__:
+            raise UsageError(f"{where}: '{key}' belongs below [settings]")
+        raise UsageError(
+            f"{where}: unknown key '{printable(key)}'{place}{nearest(key, names)}: known are {', '.join(names)}"
+        )
 
 
 def _typed(where: str, section: str, table: object, known: Iterable[Field[Any]]) -> dict[str, Any]:
@@ -227,6 +266,8 @@ def _plain(where: str, key: str, value: object, kind: str) -> Any:
         raise UsageError(f"{where}: {key} is larger than any number that makes sense here")
     if not right:
         raise UsageError(f"{where}: {key} must be {_WORDS[kind]}, not {printable(repr(value))[:80]}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UsageError(f"{where}: {key} must be a finite number, not {value}")
     return float(value) if isinstance(value, int) and kind == "float" else value
 
 
@@ -240,8 +281,8 @@ def _facts(where: str, table: object) -> dict[str, Any]:
     if not isinstance(table, dict):
         raise UsageError(f"{where}: published must be a section, [published]")
     for key, value in table.items():
-        if not isinstance(value, str | int | float):
-            raise UsageError(f"{where}: published.{printable(key)} must be a number or a text")
+        if not isinstance(value, str | int | float) or (isinstance(value, float) and not math.isfinite(value)):
+            raise UsageError(f"{where}: published.{printable(key)} must be a finite number or a text")
     return table
 
 

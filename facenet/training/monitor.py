@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Protocol
@@ -35,7 +35,7 @@ class Listener(Protocol):
 
 
 class Silence:
-    """A listener that shows nothing."""
+    """A listener that shows nothing, of training and of the work around it."""
 
     def started(self, epochs: int, steps: int, done: int) -> None:
         """Nothing."""
@@ -49,8 +49,15 @@ class Silence:
     def say(self, text: str) -> None:
         """Nothing."""
 
+    def warn(self, text: str) -> None:
+        """Nothing."""
+
     def ended(self) -> None:
         """Nothing."""
+
+    def bar(self, what: str) -> Callable[[int, int | None], None]:
+        """A bar that nobody sees."""
+        return lambda done, total: None
 
 
 class Monitor:

@@ -6,11 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from facenet.errors import CheckpointError, printable
+from facenet.data.augmentation import POLICIES
+from facenet.errors import CheckpointError, UsageError, printable
+from facenet.losses import triplet_loss
+from facenet.mining import Fallback, Strategy
+from facenet.models.heads import HEADS
 from facenet.recipes.recipe import Recipe
 from facenet.training.config import TrainingConfig
 from facenet.training.files import read_json
 from facenet.training.runs import RunFolder
+from facenet.workflows.used_settings import is_used, require_used
 
 TASK_DEFAULTS: dict[str, dict[str, Any]] = {
     "triplet": {},
@@ -33,6 +38,9 @@ TASK_DEFAULTS: dict[str, dict[str, Any]] = {
     },
 }
 """Where a task's defaults differ from those of :class:`TrainingConfig`. ``tuned`` is the newest triplet run's trunk."""
+
+_WORDS = {"mining": tuple(Strategy), "fallback": tuple(Fallback), "head": HEADS, "augmentation": POLICIES}
+"""Settings that are one of a few words."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +67,46 @@ class Settings:
         """All that differs from the defaults of :class:`TrainingConfig`."""
         return {**TASK_DEFAULTS[self.task], **self.chosen, "task": self.task}
 
+    def configuration(self, merged: Mapping[str, Any]) -> TrainingConfig:
+        """The configuration that these settings make.
+
+        Args:
+            merged: :attr:`merged`, perhaps with what a tuned trunk brings along.
+
+        Raises:
+            UsageError: an impossible value, settings that do not go together, or the command line asks for something
+                that this run would ignore.
+        """
+        try:
+            config = _checked(merged)
+        except UsageError as error:
+            if self.recipe is None:
+                raise
+            # What is wrong with the command line by itself is not the recipe's fault.
+            _checked({**TASK_DEFAULTS[self.task], **self.given, "task": self.task})
+            flags = " with these flags" if self.given else ""
+            raise UsageError(f"recipe {printable(self.recipe.words)}{flags}: {error}") from error
+        self.require_used(config)
+        return config
+
+    def require_used(self, config: TrainingConfig) -> None:
+        """Refuse what the command line asks for and a run with this configuration would ignore.
+
+        Giving back a default that the recipe has changed asks for nothing.
+
+        Raises:
+            UsageError: names the flags.
+        """
+        recipe = {} if self.recipe is None else self.recipe.settings
+        require_used(
+            [
+                name
+                for name, value in self.given.items()
+                if name not in recipe or value != getattr(TrainingConfig, name)
+            ],
+            config,
+        )
+
     def source(self, name: str, config: TrainingConfig) -> str:
         """Where a setting of the final configuration comes from.
 
@@ -73,9 +121,13 @@ class Settings:
         return "recipe" if self.recipe is not None and name in self.recipe.settings else "default"
 
     def lines(self, config: TrainingConfig) -> list[str]:
-        """The final configuration as an aligned table of setting, value and where it comes from."""
+        """What the run uses of the final configuration: an aligned table of setting, value and where it comes from."""
         rows = [("setting", "value", "from")]
-        rows += [(name, shown(value), self.source(name, config)) for name, value in config.to_dict().items()]
+        rows += [
+            (name, shown(value), self.source(name, config))
+            for name, value in config.to_dict().items()
+            if is_used(name, config)
+        ]
         widths = [max(len(row[column]) for row in rows) for column in range(2)]
         return [f"  {name:<{widths[0]}}  {value:<{widths[1]}}  {source}" for name, value, source in rows]
 
@@ -94,6 +146,22 @@ class Settings:
                 if name in recipe and recipe[name] != value
             },
         }
+
+
+def _checked(values: Mapping[str, Any]) -> TrainingConfig:
+    """The configuration, with the words in it that only the parts they name would know to be wrong.
+
+    Raises:
+        UsageError: see :class:`TrainingConfig`, or an unknown word.
+    """
+    config = TrainingConfig(**values)
+    for name, choices in _WORDS.items():
+        word = getattr(config, name)
+        if word not in choices:
+            raise UsageError(f"unknown --{name} {printable(word)!r}: choose one of {', '.join(choices)}")
+    if config.task == "triplet" and config.triplets == "sampled":
+        triplet_loss(config.loss, config.margin, soft=config.soft)
+    return config
 
 
 def shown(value: object) -> str:

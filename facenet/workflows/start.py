@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from facenet.data.alignments import declared_contract
-from facenet.data.augmentation import check_policy
+from facenet.data.folders import scan_folder
 from facenet.data.splits import Holdout
 from facenet.devices import Choice, choose_precision
 from facenet.errors import FacenetError, InputError, UsageError, printable
@@ -23,30 +22,18 @@ from facenet.recipes.recipe import Recipe
 from facenet.training.checkpoint import Description, build_model, load_model
 from facenet.training.config import TrainingConfig
 from facenet.training.files import read_json
-from facenet.training.monitor import Listener
 from facenet.training.runs import RunFolder, list_runs, newest_checkpoint
 from facenet.workflows.contract import training_contract
+from facenet.workflows.listeners import JobListener
 from facenet.workflows.prepare import Prepared, prepare
 from facenet.workflows.settings import Settings, made_by, recipe_record
-
-_MOST_LINES = 5
-"""Findings of each kind that are shown; ``audit.json`` in the run folder has them all."""
+from facenet.workflows.telling import tell_contract, tell_origin, tell_pictures, tell_recipe
 
 _OF_THE_TRUNK = ("backbone", "neck", "image_size", "resize", "dropout")
 """Settings that a tuned trunk brings along."""
 
 GENTLE_LR = 3e-5
 """Default learning rate of a trunk that starts from trained weights: higher ones undo what it knows."""
-
-
-class JobListener(Listener, Protocol):
-    """A :class:`~facenet.training.monitor.Listener` that also hears about the work around training."""
-
-    def warn(self, text: str) -> None:
-        """One line that must not be missed."""
-
-    def bar(self, what: str) -> Callable[[int, int | None], None]:
-        """A progress bar: call the result with (done, in all or None)."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +122,7 @@ def resumed_start(job: Job, run: RunFolder, listener: JobListener) -> Start:
         raise UsageError(f"{printable(run.path)} has nothing to resume from")
     model, description = load_model(checkpoint)
     config = description.config.resumed_with(job.settings)
+    Settings(job.task, job.recipe, job.settings).require_used(config)
     if job.holdout is not None and job.holdout != description.holdout:
         raise UsageError("a resumed run keeps what it holds out: leave --holdout out, or start a new run")
     listener.say(f"resuming {run.path.name} at epoch {description.epoch}, step {description.step}")
@@ -159,9 +147,12 @@ def fresh_start(job: Job, device: Choice, listener: JobListener) -> Start:
     Raises:
         FacenetError: settings, weights or pictures that cannot be used.
     """
+    if not job.root.is_dir():
+        # Says what is wrong with it, before any weights are downloaded.
+        scan_folder(job.root)
     settings = Settings(job.task, job.recipe, job.settings)
     trunk, config, origin, holdout = _trunk(job, settings, device, listener)
-    _tell_contract(trunk, job, listener)
+    tell_contract(trunk, job.root, job.aligned, listener)
     trained = origin["kind"] != "random"
     if config.batch_norm == "auto":
         config = replace(config, batch_norm="frozen" if trained else "train")
@@ -173,7 +164,7 @@ def fresh_start(job: Job, device: Choice, listener: JobListener) -> Start:
         config = _fitting_batch(config, int(mask.sum()), listener)
     people = prepared.folder.select(mask).people if config.task == "classification" else ()
     if job.recipe is not None:
-        _tell_recipe(job.recipe, settings, config, len(people), listener)
+        tell_recipe(job.recipe, settings, config, len(people), listener)
     model = build_model(trunk, config, people)
     return Start(model, config, prepared, origin, people, mask, settings.record())
 
@@ -189,27 +180,37 @@ def _trunk(
     if merged.get("pretrained") == "tuned":
         tuned = newest_checkpoint(job.runs, "triplet")
         if tuned is not None:
-            return _tuned_trunk(tuned, job, merged, holdout, device, listener)
+            return _tuned_trunk(tuned, job, settings, holdout, device, listener)
         merged["pretrained"] = "auto"
         listener.say(f"no triplet run in {printable(job.runs)}: the trunk starts from pretrained weights")
-    config = _decided(merged, device, listener)
+    config = _decided(settings.configuration(merged), device, listener)
     trunk = build_backbone(config.backbone, seed=config.seed, neck=config.neck, dropout=config.dropout)
-    set_input_size(trunk, config.image_size, config.resize)
+    _set_size(trunk, config, settings)
     found = pretrain(trunk, config.pretrained, seed=config.seed, offline=job.offline, progress=listener.bar("weights"))
     trunk.preprocessing = training_contract(trunk, job.root, aligned=job.aligned)
-    _tell_origin(found, config, listener)
+    tell_origin(found, config, listener)
     return trunk, config, found.to_dict(), holdout
+
+
+def _set_size(trunk: Backbone, config: TrainingConfig, settings: Settings) -> None:
+    try:
+        set_input_size(trunk, config.image_size, config.resize)
+    except UsageError as error:
+        if settings.source("image_size", config) != "recipe":
+            raise
+        raise UsageError(f"{error}; --image-size auto is the network's own instead of the recipe's") from error
 
 
 def _tuned_trunk(
     tuned: Path,
     job: Job,
-    merged: dict[str, Any],
+    settings: Settings,
     holdout: Holdout | None,
     device: Choice,
     listener: JobListener,
 ) -> tuple[Backbone, TrainingConfig, dict[str, Any], Holdout | None]:
     """As :func:`_trunk`, from a checkpoint of a triplet run."""
+    merged = settings.merged
     model, description = load_model(tuned, backbone=merged.get("backbone"))
     source = f"{tuned.parent.parent.name}/{tuned.name}"
     for name in _OF_THE_TRUNK:
@@ -225,7 +226,7 @@ def _tuned_trunk(
         holdout = description.holdout
     elif holdout != description.holdout:
         listener.warn("the trunk was tuned with other pictures held out: held-out figures may be too good")
-    config = _decided(merged, device, listener)
+    config = _decided(settings.configuration(merged), device, listener)
     listener.say(f"trunk: tuned by {source}")
     origin = Origin("checkpoint", source).to_dict() | {"before": description.origin}
     return model.trunk, config, origin, holdout
@@ -240,64 +241,16 @@ def _fitting_batch(config: TrainingConfig, pictures: int, listener: JobListener)
     return replace(config, batch_size=most)
 
 
-def _tell_recipe(
-    recipe: Recipe, settings: Settings, config: TrainingConfig, classes: int, listener: JobListener
-) -> None:
-    listener.say(f"recipe: {printable(recipe.words)}")
-    for line in settings.lines(config):
-        listener.say(line)
-    if recipe.most_classes is not None and classes > recipe.most_classes:
-        listener.warn(
-            f"{classes:,} classes: {printable(recipe.words)} was published for at most {recipe.most_classes:,}; "
-            "training goes on"
-        )
-
-
-def _decided(settings: dict[str, Any], device: Choice, listener: JobListener) -> TrainingConfig:
+def _decided(config: TrainingConfig, device: Choice, listener: JobListener) -> TrainingConfig:
     """The configuration with the precision decided, checked as far as it can be before anything is read."""
-    config = TrainingConfig(**settings)
-    check_policy(config.augmentation)
     precision = choose_precision(config.precision, device.value)
     listener.say(f"device: {device}; precision: {precision}")
     return replace(config, precision=precision.value)
 
 
-def _tell_origin(origin: Origin, config: TrainingConfig, listener: JobListener) -> None:
-    if origin.fallback:
-        listener.warn(
-            f"no pretrained weights for {config.backbone} at hand: starting from RANDOM weights. Faces will be told "
-            "apart far worse than with pretrained ones; see `python cli.py models list`"
-        )
-    else:
-        listener.say(f"starting weights: {origin.kind} ({printable(origin.source)})")
-
-
-def _tell_contract(trunk: Backbone, job: Job, listener: JobListener) -> None:
-    contract = trunk.preprocessing
-    if contract.finds_faces:
-        listener.say(f"pictures: faces cut by {contract.crop}; the checkpoint finds and cuts faces in photos likewise")
-    elif job.aligned or declared_contract(job.root) is not None:
-        listener.warn(
-            "these faces were cut out of photos, but the trunk was tuned on whole pictures: it will take photos whole"
-        )
-    else:
-        listener.say("pictures: taken whole, as faces; see --aligned if they were cut out of photos")
-
-
 def _prepare(root: Path, holdout: Holdout | None, listener: JobListener) -> Prepared:
     prepared = prepare(root, holdout, listener.bar("audit"))
-    counts, split = prepared.folder.counts(), prepared.split
-    listener.say(
-        f"audit: {len(counts):,} people, {len(prepared.folder):,} pictures ({counts.min()} to {counts.max()} each), "
-        f"{len(prepared.audit.left_out):,} left out"
-    )
-    whole = f" and {split.person_held.sum():,} people whole" if split.person_held.any() else ""
-    if prepared.holdout.kind == "folder":
-        listener.say(f"held out: {split.held_images.sum():,} pictures in the folder beside the training folder")
-    else:
-        listener.say(f"held out: {split.held_images.sum():,} pictures of people trained on{whole}")
-    for line in prepared.audit.lines(_MOST_LINES, shared_people=prepared.holdout.kind != "folder"):
-        listener.say(line)
+    tell_pictures(prepared, holdout, listener)
     return prepared
 
 

@@ -26,17 +26,10 @@ from facenet.training.files import write_json
 from facenet.training.runs import RunFolder, create_run
 from facenet.training.sources import EmbeddingSource, FaceSource, Source
 from facenet.training.tasks import SampledTripletTask, SiameseTask, TripletTask, build_task
-from facenet.workflows.start import (
-    Job,
-    JobListener,
-    Start,
-    fresh_start,
-    is_finished,
-    resumable_run,
-    resumed_start,
-)
+from facenet.workflows.listeners import JobListener, Lines, Silence
+from facenet.workflows.start import Job, Start, fresh_start, is_finished, resumable_run, resumed_start
 
-__all__ = ["Job", "JobListener", "TrainResult", "train"]
+__all__ = ["Job", "JobListener", "Lines", "Silence", "TrainResult", "train"]
 
 
 @dataclass(frozen=True)
@@ -84,6 +77,11 @@ class TrainResult:
 
 def train(job: Job, listener: JobListener, stop: Callable[[], bool] = lambda: False) -> TrainResult:
     """Run a job: audit, split, starting weights, training, and files in a run folder.
+
+    Args:
+        job: what to train on what.
+        listener: shown what happens; ``Lines(print)`` prints it, ``Silence()`` shows nothing.
+        stop: asked after every step; true saves and ends the run, which the same job with ``resume`` goes on with.
 
     Raises:
         FacenetError: anything a person can put right; see :mod:`facenet.errors`.

@@ -16,7 +16,7 @@ from PIL import Image
 
 from facenet.commands import dataset
 from facenet.data.folders import scan_folder
-from facenet.errors import InputError, MissingError
+from facenet.errors import InputError, MissingError, UsageError
 
 
 def call(arguments: Sequence[str | Path]) -> int:
@@ -86,12 +86,18 @@ def test_draw_and_audit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert document["left_out"] == [] and document["images"] == 6
 
 
-@pytest.mark.parametrize("wrong", [["--people", "0"], ["--size", "-3"], ["--pictures", "many"]])
-def test_draw_refuses(tmp_path: Path, wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as raised:
+@pytest.mark.parametrize("wrong", [["--people", "0"], ["--size", "-3"], ["--pictures", "0"]])
+def test_draw_refuses(tmp_path: Path, wrong: list[str]) -> None:
+    with pytest.raises(UsageError, match=f"^{wrong[0][2:]} must be a whole number from "):
         call(["draw", tmp_path / "drawn", *wrong])
-    assert raised.value.code == 2
     assert not (tmp_path / "drawn").exists()
+
+
+def test_a_number_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as raised:
+        call(["draw", tmp_path / "drawn", "--pictures", "many"])
+    assert raised.value.code == 2
+    assert "argument --pictures: invalid int value: 'many'" in capsys.readouterr().err
 
 
 def test_registering_imports_nothing_heavy() -> None:

@@ -17,6 +17,8 @@ def test_a_set_that_can_be_trained_on(main: Main, tmp_path: Path) -> None:
     done = main("dataset", "expressions", "faces", *SMALL)
     assert done.code == 0, done.err
     assert done.out == "" and "drew 3 people with 7 expressions into faces: 21 pictures" in done.err
+    command = "python cli.py train --recipe expression-inception-resnet-v2 --rootdir faces"
+    assert done.err.splitlines()[-1] == f"train on them:  {command}"
     for half, people in (("train", 2), ("validation", 1)):
         found = {path.name: len(list(path.glob("*.png"))) for path in (tmp_path / "faces" / half).iterdir()}
         assert found == dict.fromkeys(EXPRESSIONS, people)

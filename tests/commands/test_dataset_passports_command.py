@@ -54,7 +54,9 @@ def test_people_as_passports(main: Main, write: Write, tmp_path: Path) -> None:
     }
     assert not list((tmp_path / "made").glob(".*"))
     assert "left out, people with too few pictures: alone\n" in done.err
-    assert "--rootdir made/passports" in done.err
+    command = "python cli.py train --recipe passport-triplet --rootdir made/passports"
+    assert done.err.splitlines()[-1] == f"train on them:  {command}"
+    assert "--rootdir 'another place'\n" in main("dataset", "passports", source, "another place").err
     folder = scan_folder(tmp_path / "made/passports")
     anchors = anchor_pictures(folder, "script")
     assert anchors.tolist() == [True, False, False, True, False]

@@ -86,6 +86,29 @@ def test_refused(predict: Main, pictures: Path, tmp_path: Path) -> None:
         assert predict(*words).code == 2
 
 
+def test_a_checkpoint_without_a_head_over_people(main: Main, toy: str, pictures: Path) -> None:
+    for task in ("triplet", "siamese"):
+        trainer = toy_trainer(Path(f"runs/{task}-001"), toy_config(task=task, epochs=1))
+        trainer.fit()
+        checkpoint = trainer.run.resumable()
+        assert checkpoint is not None
+        ended = main("predict", pictures, f"--checkpoint={checkpoint}", "--device=cpu")
+        assert ended.code == 4 and len(ended.err.splitlines()) == 1 and not ended.out
+        assert f"{checkpoint} has no classification head: train one with" in ended.error
+
+
+def test_names_of_classes_stay_on_their_lines(main: Main, toy: str, tmp_path: Path) -> None:
+    root = write_patterns(tmp_path / "people", {"A\nda": 1, "B\x1b[31mo": 2, "[bold]Cy": 3}, count=5)
+    flags = ("--backbone=toy", "--pretrained=none", "--precision=fp32", "--bs=4", "--device=cpu", "--ep=1")
+    assert main("train", "classification", f"--rootdir={root}", "--trainable=all", *flags).code == 0
+    ended = main("predict", root / "[bold]Cy" / "0.png", "--device=cpu")
+    assert ended.code == 0 and "\x1b" not in ended.out and "\nda " not in ended.out
+    for name in ("A\\nda", "B\\x1b[31mo", "[bold]Cy"):
+        assert name in ended.out
+    named = main("predict", root / "[bold]Cy" / "0.png", "--device=cpu", "--json").document["predictions"][0]["classes"]
+    assert {one["name"] for one in named} == {"A\nda", "B\x1b[31mo", "[bold]Cy"}
+
+
 def test_after_the_original_command_lines(main: Main, toy: str, tmp_path: Path) -> None:
     root = write_patterns(tmp_path / "people", SIX, count=6)
     toy_flags = ("--backbone=toy", "--pretrained=none", "--precision=fp32", "--bs=8", "--images-per-person=2")
