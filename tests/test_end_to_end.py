@@ -13,7 +13,7 @@ import pytest
 from facenet.data.splits import Holdout
 from facenet.data.synthetic import write_people
 from facenet.training.files import read_json
-from facenet.workflows.train import Job, train
+from facenet.workflows.train import Job, Silence, train
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -64,25 +64,6 @@ def test_from_folders_to_figures(tmp_path: Path, cli: Cli) -> None:
     assert len((written / "confusion.csv").read_text(encoding="utf-8").splitlines()) == 6
 
 
-class Quiet:
-    """A listener that keeps silent."""
-
-    def started(self, epochs: int, steps: int, done: int) -> None: ...
-
-    def step(self, record: Any) -> None: ...
-
-    def evaluated(self, record: Any) -> None: ...
-
-    def say(self, text: str) -> None: ...
-
-    def warn(self, text: str) -> None: ...
-
-    def ended(self) -> None: ...
-
-    def bar(self, what: str) -> Callable[[int, int | None], None]:
-        return lambda done, total: None
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_it_learns_people(tmp_path: Path, toy: str, precision: str) -> None:
@@ -92,7 +73,7 @@ def test_it_learns_people(tmp_path: Path, toy: str, precision: str) -> None:
         "backbone": toy, "pretrained": "none", "precision": precision, "epochs": 20, "lr": 1e-2, "eval_every": 10,
     }  # fmt: skip
     job = Job("triplet", tmp_path / "people", tmp_path / "runs", settings, Holdout(images=0.3), device="cpu")
-    outcome = train(job, Quiet()).outcome
+    outcome = train(job, Silence()).outcome
     assert outcome is not None
     assert outcome.start["roc_auc"] < 0.9 < 0.95 < outcome.best["roc_auc"]
     assert outcome.best["eer"] < outcome.start["eer"] / 2

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -26,9 +25,8 @@ from facenet.images import load_image
 from facenet.models.registry import build_backbone
 from facenet.models.weights import pretrain
 from facenet.preprocessing import Preprocessing
-from facenet.training.monitor import Silence
 from facenet.workflows.evaluate import evaluate_checkpoint
-from facenet.workflows.train import Job, train
+from facenet.workflows.train import Job, Silence, train
 
 PROJECT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("FACENET_SHARED", PROJECT.parent / "shared"))
@@ -53,9 +51,6 @@ class Quiet(Silence):
 
     def warn(self, text: str) -> None:
         self.warnings.append(text)
-
-    def bar(self, what: str) -> Callable[[int, int | None], None]:
-        return lambda done, in_all: None
 
 
 @pytest.fixture(scope="module")
