@@ -196,11 +196,11 @@ def _settings(where: str, table: object) -> dict[str, Any]:
     try:
         TrainingConfig(**settings)
     except UsageError as error:
-        raise UsageError(f"{where}: {_by_key(str(error))}") from error
+        raise UsageError(f"{where}: {by_key(str(error))}") from error
     return settings
 
 
-def _by_key(message: str) -> str:
+def by_key(message: str) -> str:
     """A message about flags, in the words of a recipe: ``--ep must be`` → ``settings.epochs must be``."""
     keys = {"--" + field.name.replace("_", "-"): field.name for field in fields(TrainingConfig)}
     keys |= {"--ep": "epochs", "--bs": "batch_size"}

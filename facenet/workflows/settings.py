@@ -11,11 +11,11 @@ from facenet.errors import CheckpointError, UsageError, printable
 from facenet.losses import triplet_loss
 from facenet.mining import Fallback, Strategy
 from facenet.models.heads import HEADS
-from facenet.recipes.recipe import Recipe
+from facenet.recipes.recipe import Recipe, by_key
 from facenet.training.config import TrainingConfig
 from facenet.training.files import read_json
 from facenet.training.runs import RunFolder
-from facenet.workflows.used_settings import is_used, require_used
+from facenet.workflows.used_settings import REFUSED_UNUSED, is_used, require_used
 
 TASK_DEFAULTS: dict[str, dict[str, Any]] = {
     "triplet": {},
@@ -63,9 +63,34 @@ class Settings:
         return {**({} if self.recipe is None else self.recipe.settings), **self.given}
 
     @property
+    def pointless(self) -> tuple[str, ...]:
+        """What the recipe says and the command line has made pointless, such as ``amsgrad`` by another optimiser.
+
+        Raises:
+            UsageError: as :meth:`configuration`.
+        """
+        if self.recipe is None:
+            return ()
+        said = self.recipe.settings
+        try:
+            require_used(said, _checked({**TASK_DEFAULTS[self.task], **said, "task": self.task}))
+        except UsageError as error:
+            raise UsageError(f"recipe {printable(self.recipe.words)}: {by_key(str(error))}") from error
+        open_to_doubt = {name for name in said if name in REFUSED_UNUSED and name not in self.given}
+        rest = {name: value for name, value in self.chosen.items() if name not in open_to_doubt}
+        config = self._possible({**TASK_DEFAULTS[self.task], **rest, "task": self.task})
+        return tuple(name for name in said if name not in self.given and not is_used(name, config))
+
+    @property
     def merged(self) -> dict[str, Any]:
-        """All that differs from the defaults of :class:`TrainingConfig`."""
-        return {**TASK_DEFAULTS[self.task], **self.chosen, "task": self.task}
+        """All that differs from the defaults of :class:`TrainingConfig`, without what is :attr:`pointless`.
+
+        Raises:
+            UsageError: as :meth:`configuration`.
+        """
+        pointless = self.pointless
+        chosen = {name: value for name, value in self.chosen.items() if name not in pointless}
+        return {**TASK_DEFAULTS[self.task], **chosen, "task": self.task}
 
     def configuration(self, merged: Mapping[str, Any]) -> TrainingConfig:
         """The configuration that these settings make.
@@ -74,20 +99,23 @@ class Settings:
             merged: :attr:`merged`, perhaps with what a tuned trunk brings along.
 
         Raises:
-            UsageError: an impossible value, settings that do not go together, or the command line asks for something
-                that this run would ignore.
+            UsageError: an impossible value, settings that do not go together, or the command line, or the recipe by
+                itself, asks for something that this run would ignore.
         """
+        config = self._possible(merged)
+        self.require_used(config)
+        return config
+
+    def _possible(self, values: Mapping[str, Any]) -> TrainingConfig:
+        """See :meth:`configuration`; what is wrong with the command line by itself is not the recipe's fault."""
         try:
-            config = _checked(merged)
+            return _checked(values)
         except UsageError as error:
             if self.recipe is None:
                 raise
-            # What is wrong with the command line by itself is not the recipe's fault.
             _checked({**TASK_DEFAULTS[self.task], **self.given, "task": self.task})
             flags = " with these flags" if self.given else ""
             raise UsageError(f"recipe {printable(self.recipe.words)}{flags}: {error}") from error
-        self.require_used(config)
-        return config
 
     def require_used(self, config: TrainingConfig) -> None:
         """Refuse what the command line asks for and a run with this configuration would ignore.
@@ -132,7 +160,7 @@ class Settings:
         return [f"  {name:<{widths[0]}}  {value:<{widths[1]}}  {source}" for name, value, source in rows]
 
     def record(self) -> dict[str, Any] | None:
-        """What ``run.json`` keeps of the recipe: which file it was, and what the command line changed of it."""
+        """What ``run.json`` keeps of the recipe: which file it was, and what the command line made of it."""
         if self.recipe is None:
             return None
         recipe = self.recipe.settings
@@ -145,6 +173,7 @@ class Settings:
                 for name, value in self.given.items()
                 if name in recipe and recipe[name] != value
             },
+            "pointless": list(self.pointless),
         }
 
 

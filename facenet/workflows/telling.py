@@ -24,6 +24,8 @@ def tell_recipe(
 ) -> None:
     """Which recipe it is, the settings that the run uses and where they come from, and more classes than it is for."""
     listener.say(f"recipe: {printable(recipe.words)}")
+    if settings.pointless:
+        listener.say(f"left out of it, for the flags given make it pointless: {', '.join(settings.pointless)}")
     for line in settings.lines(config):
         listener.say(line)
     if recipe.most_classes is not None and classes > recipe.most_classes:

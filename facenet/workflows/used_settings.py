@@ -93,6 +93,10 @@ ALWAYS = frozenset(
 """The others: together with :data:`USES` these are all fields of :class:`TrainingConfig`."""
 
 
+REFUSED_UNUSED = frozenset({"loss", "anchor", "amsgrad"})
+"""Of these, what :class:`TrainingConfig` itself refuses where it would be ignored."""
+
+
 def is_used(name: str, config: TrainingConfig) -> bool:
     """Whether a run with this configuration uses the setting."""
     return name in ALWAYS or USES[name].matters(config)

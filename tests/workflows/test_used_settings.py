@@ -15,7 +15,7 @@ from toys import toy_config, toy_trainer
 from facenet.errors import UsageError
 from facenet.recipes.recipe import load_recipe, recipe_names
 from facenet.training.config import TrainingConfig
-from facenet.workflows.used_settings import ALWAYS, USES, is_used, require_used
+from facenet.workflows.used_settings import ALWAYS, REFUSED_UNUSED, USES, is_used, require_used
 
 OTHER: dict[str, Any] = {
     "triplets": "sampled", "margin": 0.5, "soft": True, "images_per_person": 4, "mining": "random", "fallback": "none",
@@ -71,7 +71,7 @@ def test_what_is_not_used_changes_no_weight(
     ignored = {name: value for name, value in OTHER.items() if not is_used(name, config)}
     assert len(ignored) > 5
     # All at once; what the configuration itself refuses is no setting of any run.
-    allowed = {name: value for name, value in ignored.items() if name not in ("loss", "anchor", "amsgrad")}
+    allowed = {name: value for name, value in ignored.items() if name not in REFUSED_UNUSED}
     found = weights(tmp_path / "other values", toy_config(epochs=1, **changes, **allowed))
     assert expected.keys() == found.keys()
     assert [name for name in expected if not torch.equal(expected[name], found[name])] == []
