@@ -56,6 +56,7 @@ def no_triplets() -> Triplets:
 
 
 seeds = st.integers(0, 2**32)
+Kind = type[TripletLoss] | type[MeanDifferenceLoss]
 
 
 class TestTripletLoss:
@@ -82,13 +83,6 @@ class TestTripletLoss:
         assert result.positive_distance is not None and result.negative_distance is not None
         assert result.positive_distance.item() == pytest.approx(sum(d[a][p] for a, p, _ in as_list(triplets)) / count)
         assert result.negative_distance.item() == pytest.approx(sum(d[a][n] for a, _, n in as_list(triplets)) / count)
-
-    def test_statistics_are_detached(self) -> None:
-        embeddings, labels = random_batch()
-        result = TripletLoss()(embeddings.requires_grad_(), mine(embeddings, labels))
-        assert result.loss.requires_grad
-        for statistic in (result.active_fraction, result.positive_distance, result.negative_distance):
-            assert statistic is not None and not statistic.requires_grad
 
     def test_active_fraction_counts_what_the_miner_left_out(self) -> None:
         """Every semi-hard triplet is active by construction; only with its coverage does the fraction say something."""
@@ -169,27 +163,6 @@ class TestTripletLoss:
         assert result.loss.item() == 0.0 and result.active_fraction.item() == 0.0
         assert embeddings.grad is not None and not embeddings.grad.any()
 
-    def test_computes_in_float32_under_autocast(self) -> None:
-        embeddings, labels = random_batch()
-        embeddings = embeddings.float()
-        triplets = mine(embeddings, labels)
-        plain = TripletLoss()(embeddings, triplets).loss
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            inside = TripletLoss()(embeddings, triplets).loss
-        assert inside.dtype == torch.float32
-        assert torch.equal(plain, inside)
-
-    @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-    def test_half_precision_embeddings(self, dtype: torch.dtype) -> None:
-        embeddings, labels = random_batch()
-        rows = embeddings.to(dtype).requires_grad_()
-        triplets = mine(rows, labels)
-        result = TripletLoss()(rows, triplets)
-        result.loss.backward()
-        assert result.loss.dtype == torch.float32
-        assert result.loss.item() == pytest.approx(TripletLoss()(rows.detach().float(), triplets).loss.item())
-        assert rows.grad is not None and rows.grad.dtype == dtype and rows.grad.isfinite().all()
-
     def test_gradient_is_the_same_in_every_run(self) -> None:
         """With several threads and so many triplets, summing in the order of arrival would show."""
         generator = seeded()
@@ -205,24 +178,9 @@ class TestTripletLoss:
             torch.set_num_threads(1)
         assert all(torch.equal(gradients[0], other) for other in gradients)
 
-    @pytest.mark.parametrize("margin", [0.0, -1.0, math.inf, math.nan])
-    def test_refuses_an_impossible_margin(self, margin: float) -> None:
-        with pytest.raises(UsageError, match="margin"):
-            TripletLoss(margin)
-        with pytest.raises(UsageError, match="margin"):
-            TripletObjective(margin)
-
     def test_refuses_an_unknown_reduction(self) -> None:
         with pytest.raises(UsageError, match="unknown reduction 'sum': choose one of all, active"):
             TripletLoss(reduction="sum")
-
-    @pytest.mark.parametrize("index", [-1, 4])
-    @pytest.mark.parametrize("place", [0, 1, 2])
-    def test_refuses_triplets_of_another_batch(self, index: int, place: int) -> None:
-        indices = torch.tensor([[0], [1], [2]])
-        indices[place] = index
-        with pytest.raises(UsageError, match="outside the batch of 4"):
-            TripletLoss()(torch.eye(4), Triplets(*indices))
 
 
 class TestTripletObjective:
@@ -258,6 +216,11 @@ class TestTripletObjective:
         assert objective(embeddings, labels, seeded()).count == 7
         with pytest.raises(UsageError, match="generator"):
             objective(embeddings, labels)
+
+    @pytest.mark.parametrize("margin", [0.0, -1.0, math.inf, math.nan])
+    def test_refuses_an_impossible_margin(self, margin: float) -> None:
+        with pytest.raises(UsageError, match="margin"):
+            TripletObjective(margin)
 
     def test_takes_names_and_refuses_unknown_ones_at_once(self) -> None:
         assert TripletObjective(strategy="hard").strategy is Strategy.HARD  # type: ignore[arg-type]
@@ -394,25 +357,6 @@ class TestMeanDifferenceLoss:
         assert found.positive_distance == expected.positive_distance
         assert found.negative_distance == expected.negative_distance
 
-    def test_computes_in_float32_under_autocast(self) -> None:
-        embeddings, labels = random_batch()
-        embeddings = embeddings.float()
-        triplets = mine(embeddings, labels)
-        plain = MeanDifferenceLoss()(embeddings, triplets).loss
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            inside = MeanDifferenceLoss()(embeddings, triplets).loss
-        assert inside.dtype == torch.float32
-        assert torch.equal(plain, inside)
-
-    @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-    def test_half_precision_embeddings(self, dtype: torch.dtype) -> None:
-        embeddings, labels = random_batch()
-        rows = embeddings.to(dtype).requires_grad_()
-        result = MeanDifferenceLoss()(rows, mine(rows, labels))
-        result.loss.backward()
-        assert result.loss.dtype == torch.float32
-        assert rows.grad is not None and rows.grad.dtype == dtype and rows.grad.isfinite().all()
-
     def test_gradient_is_the_derivative(self) -> None:
         rows, triplets = raw_rows(0), any_triplets(0)
         loss = MeanDifferenceLoss(0.3)
@@ -426,18 +370,49 @@ class TestMeanDifferenceLoss:
         assert result.loss.item() == 0.0 and (result.count, result.positive_distance) == (0, None)
         assert embeddings.grad is not None and torch.equal(embeddings.grad, torch.zeros_like(embeddings))
 
+
+@pytest.mark.parametrize("kind", [TripletLoss, MeanDifferenceLoss])
+class TestBothLosses:
+    def test_statistics_are_detached(self, kind: Kind) -> None:
+        embeddings, labels = random_batch()
+        result = kind()(embeddings.requires_grad_(), mine(embeddings, labels))
+        assert result.loss.requires_grad
+        for statistic in (result.active_fraction, result.positive_distance, result.negative_distance):
+            assert statistic is not None and not statistic.requires_grad
+
+    def test_computes_in_float32_under_autocast(self, kind: Kind) -> None:
+        embeddings, labels = random_batch()
+        embeddings = embeddings.float()
+        triplets = mine(embeddings, labels)
+        plain = kind()(embeddings, triplets)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            inside = kind()(embeddings, triplets)
+        assert inside.loss.dtype == torch.float32
+        assert vars(inside) == vars(plain)
+
+    @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+    def test_half_precision_embeddings(self, kind: Kind, dtype: torch.dtype) -> None:
+        embeddings, labels = random_batch()
+        rows = embeddings.to(dtype).requires_grad_()
+        triplets = mine(rows, labels)
+        result = kind()(rows, triplets)
+        result.loss.backward()
+        assert result.loss.dtype == torch.float32
+        assert result.loss.item() == pytest.approx(kind()(rows.detach().float(), triplets).loss.item())
+        assert rows.grad is not None and rows.grad.dtype == dtype and rows.grad.isfinite().all()
+
     @pytest.mark.parametrize("index", [-1, 4])
     @pytest.mark.parametrize("place", [0, 1, 2])
-    def test_refuses_triplets_of_another_batch(self, index: int, place: int) -> None:
+    def test_refuses_triplets_of_another_batch(self, kind: Kind, index: int, place: int) -> None:
         indices = torch.tensor([[0], [1], [2]])
         indices[place] = index
         with pytest.raises(UsageError, match="outside the batch of 4"):
-            MeanDifferenceLoss()(torch.eye(4), Triplets(*indices))
+            kind()(torch.eye(4), Triplets(*indices))
 
     @pytest.mark.parametrize("margin", [0.0, -1.0, math.inf, math.nan])
-    def test_refuses_an_impossible_margin(self, margin: float) -> None:
+    def test_refuses_an_impossible_margin(self, kind: Kind, margin: float) -> None:
         with pytest.raises(UsageError, match="margin"):
-            MeanDifferenceLoss(margin)
+            kind(margin)
 
 
 class TestLossByName:

@@ -14,8 +14,26 @@ from facenet.data.samplers import Sampler, cuts, per_person
 from facenet.errors import InputError, UsageError
 
 
-class _CombinationSampler(Sampler):
-    """What both samplers share: who has which anchors, and how anchors and other people are drawn."""
+class CombinationSampler(Sampler):
+    """What both samplers share: who has which anchors, and how anchors and other people are drawn.
+
+    Args:
+        labels: ``int (n,)``, the person of each picture.
+        anchors: ``bool (n,)``, as :func:`facenet.data.anchors.anchor_pictures` finds them; None: any picture.
+        per_batch: triplets or pairs, at least 1. The last batch may be smaller; one of a single sample joins the one
+            before.
+        seed: start of the generator.
+        pictures: whether other people give any of their pictures, or else anchors only.
+
+    Attributes:
+        positives: ``int64 (m,)``, sorted: the pictures that are held against an anchor of their person.
+        batches_per_epoch: ``ceil(samples / per_batch)``, or one less; there is a triplet, or there are two pairs, for
+            each of the ``positives``.
+
+    Raises:
+        UsageError: no sample in a batch, a negative seed, or anchors of another shape.
+        InputError: fewer than two people, nobody with an anchor and another picture, or somebody without an anchor.
+    """
 
     _NAME: str
     _PER_POSITIVE: int
@@ -90,7 +108,7 @@ class _CombinationSampler(Sampler):
         return np.concatenate([self._decks.take(deck, min(size, count - done)) for done in range(0, count, size)])
 
 
-class TripletSampler(_CombinationSampler):
+class TripletSampler(CombinationSampler):
     """Triplets of an anchor, another picture of the same person, and a picture of somebody else.
 
     An epoch has one triplet for each picture that is held against an anchor, in shuffled order. The anchor is one of
@@ -98,21 +116,8 @@ class TripletSampler(_CombinationSampler):
     whoever has how many pictures, and each gives the next one in a shuffled order of their own, anchors included. Who
     has one picture only serves as a negative.
 
-    Rows of a batch are ``[anchor, positive, negative, anchor, positive, negative, …]``.
-
-    Args:
-        labels: ``int (n,)``, the person of each picture.
-        triplets_per_batch: at least 1. The last batch may be smaller; one of a single triplet joins the one before.
-        seed: start of the generator.
-        anchors: ``bool (n,)``, as :func:`facenet.data.anchors.anchor_pictures` finds them; None: any picture.
-
-    Attributes:
-        positives: ``int64 (m,)``, sorted: the pictures that are held against an anchor of their person.
-        batches_per_epoch: ``ceil(m / triplets_per_batch)``, or one less.
-
-    Raises:
-        UsageError: no triplet in a batch, a negative seed, or anchors of another shape.
-        InputError: fewer than two people, nobody with an anchor and another picture, or somebody without an anchor.
+    Rows of a batch are ``[anchor, positive, negative, anchor, positive, negative, …]``. Arguments, attributes and
+    errors: see :class:`CombinationSampler`.
     """
 
     _NAME = "triplets"
@@ -130,7 +135,7 @@ class TripletSampler(_CombinationSampler):
         return self._batches(np.stack([anchors, positives, negatives], axis=1))
 
 
-class PairSampler(_CombinationSampler):
+class PairSampler(CombinationSampler):
     """Pairs of an anchor and another picture, as often of the same person as of two.
 
     In an epoch each picture that is held against an anchor occurs in one genuine and in one impostor pair. In the
@@ -138,21 +143,8 @@ class PairSampler(_CombinationSampler):
     people are drawn in shuffled rounds, and each gives the next one of their anchors. Genuine and impostor pairs take
     turns, so that a batch has as many of each, or one more of either. Who has one picture only is in impostor pairs.
 
-    Rows of a batch are ``[anchor, picture, anchor, picture, …]``.
-
-    Args:
-        labels: ``int (n,)``, the person of each picture.
-        pairs_per_batch: at least 1. The last batch may be smaller; one of a single pair joins the one before.
-        seed: start of the generator.
-        anchors: ``bool (n,)``, as :func:`facenet.data.anchors.anchor_pictures` finds them; None: any picture.
-
-    Attributes:
-        positives: ``int64 (m,)``, sorted: the pictures that are held against an anchor of their person.
-        batches_per_epoch: ``ceil(2·m / pairs_per_batch)``, or one less.
-
-    Raises:
-        UsageError: no pair in a batch, a negative seed, or anchors of another shape.
-        InputError: fewer than two people, nobody with an anchor and another picture, or somebody without an anchor.
+    Rows of a batch are ``[anchor, picture, anchor, picture, …]``. Arguments, attributes and errors: see
+    :class:`CombinationSampler`.
     """
 
     _NAME = "pairs"

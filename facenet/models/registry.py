@@ -124,8 +124,11 @@ def takes_dropout(name: str, neck: str = NO_NECK) -> bool:
         UsageError: no such backbone or neck.
     """
     backbone_class, _ = _class_of(name)
-    # A convolutional neck is fed before the backbone's own dropout, and has some itself.
-    return parse_neck(neck)[0] == "conv" or "dropout" in inspect.signature(backbone_class).parameters
+    kind, widths = parse_neck(neck)
+    if kind == "conv":
+        # It is fed before the backbone's own dropout, and has some itself between two convolutions.
+        return len(widths) > 1
+    return "dropout" in inspect.signature(backbone_class).parameters
 
 
 def build_backbone(name: str, *, seed: int = 0, neck: str = NO_NECK, dropout: float = 0.0) -> Backbone:

@@ -21,7 +21,8 @@ _REFUSALS = (ArithmeticError, AssertionError, AttributeError, LookupError, Runti
 class TimmBackbone(Backbone):
     """A network of timm without its classifier: size, mean and deviation of the input are those timm states for it.
 
-    The weights are random; those that timm's authors publish can be given as a file.
+    What timm states of interpolation and of cutting the middle out is left to the contract, which knows one
+    interpolation for all networks. The weights are random; those that timm's authors publish can be given as a file.
 
     Args:
         name: as timm knows it, with a tag or without, such as ``"resnet18"`` or ``"resnet18.a1_in1k"``.

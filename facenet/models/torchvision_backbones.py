@@ -15,6 +15,9 @@ from facenet.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 class TorchvisionBackbone(Backbone):
     """What torchvision's networks have in common.
 
+    The published weights were measured on pictures resized to 256 (Inception-v3: 342) before the input was cut from
+    their middle: the contract's fit ``cover-256``. Here a face fills the input, unless that is asked for.
+
     Attributes:
         left_out: prefixes of what a published file holds for the classifier.
     """

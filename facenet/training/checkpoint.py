@@ -141,7 +141,7 @@ def versions() -> dict[str, str]:
 def save_checkpoint(
     folder: Path, kind: str, model: FaceModel, description: Description, trainer_state: dict[str, Any] | None
 ) -> Path:
-    """Write ``folder/kind-STEP-N`` whole or not at all, then remove older ones of its kind (but every ``epoch``).
+    """Write ``folder/kind-STEP-N`` whole or not at all, then remove older ones of its kind (``epoch``: of its step).
 
     Args:
         folder: of all checkpoints of the run.
@@ -168,8 +168,10 @@ def save_checkpoint(
         contents[STATE] = buffer.getvalue()
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
     write_folder(path, {**contents, "checkpoint.json": to_json({**description.to_dict(), "files": digests})})
-    for old in [] if kind == "epoch" else previous:
-        shutil.rmtree(old, ignore_errors=True)
+    for old in previous:
+        # A run that was killed does an epoch again, and ends it with the same weights.
+        if kind != "epoch" or _order(old)[0] == description.step:
+            shutil.rmtree(old, ignore_errors=True)
     return path
 
 

@@ -27,7 +27,7 @@ class SampledTripletTask(PlannedTask):
         anchors: ``bool (n,)``, which pictures may be anchors; None: all.
 
     Raises:
-        InputError: no such triplet, or fewer than a batch.
+        InputError: no such triplet, or somebody without an anchor.
         UsageError: a loss, margin or batch size that cannot be.
     """
 
@@ -59,7 +59,7 @@ class SiameseTask(PlannedTask):
         anchors: ``bool (n,)``, which pictures may come first in a pair; None: all.
 
     Raises:
-        InputError: no such pair, or fewer than a batch.
+        InputError: no such pair, or somebody without an anchor.
         UsageError: a batch size that cannot be.
     """
 

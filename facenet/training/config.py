@@ -54,7 +54,7 @@ class TrainingConfig:
         optimiser, lr, momentum, weight_decay, amsgrad: of the optimiser; ``momentum`` is SGD's, ``amsgrad`` Adam's.
         schedule: of the learning rate. ``step`` multiplies by ``gamma`` every ``step_epochs``, ``exponential`` by
             ``gamma`` every epoch, ``cosine`` falls to zero over the run, ``plateau`` multiplies by ``gamma`` when
-            what it watches has not improved for ``step_epochs`` evaluations.
+            what it watches has not improved for more than ``step_epochs`` evaluations.
         plateau_watch: ``primary``, or ``loss``: the cross entropy of held-out pictures.
         plateau_threshold: relative change that counts as an improvement.
         warmup: share of all steps over which the learning rate rises (cosine).

@@ -133,11 +133,11 @@ class Trainer:
                 status = "interrupted"
                 break
             last = self.progress.epoch == self.config.epochs
+            if last or self.progress.epoch % self.config.eval_every == 0:
+                self._evaluate(monitor)
             if self.config.keep_epochs:
                 self._check_weights()
                 save_checkpoint(self.run.checkpoints, "epoch", self.model, self._described(), None)
-            if last or self.progress.epoch % self.config.eval_every == 0:
-                self._evaluate(monitor)
             if not last and time.monotonic() - self._saved_at >= self.config.save_seconds:
                 self._save_last()
         self._save_last()
@@ -219,10 +219,14 @@ class Trainer:
         first = not self.metrics["start"] and state.step == 0
         self.metrics["last"] = metrics
         state.evaluations += 1
+        watches = self.config.primary if self.config.plateau_watch == "primary" else self.config.plateau_watch
+        watched = metrics.get(watches)
         if first:
             self.metrics["start"], state.start_value = metrics, value
             if metrics and value is None:
                 self.listener.say(f"{self.config.primary} cannot be measured here: no weights will be kept as the best")
+            if self.config.schedule == "plateau" and watched is None:
+                self.listener.say(f"{watches} cannot be measured here: the learning rate will stay")
         better = value is not None and (state.best_value is None or value > state.best_value)
         if better:
             self.metrics["best"] = metrics
@@ -230,7 +234,6 @@ class Trainer:
             save_checkpoint(self.run.checkpoints, "best", self.model, self._described(), None)
         elif value is not None:
             state.stale += 1
-        watched = value if self.config.plateau_watch == "primary" else metrics.get(self.config.plateau_watch)
         if watched is not None and not first:
             self.schedule.after_evaluation(watched)
         record = {"epoch": state.epoch, "step": state.step, "metrics": metrics, "train": state.means(), "best": better}
@@ -270,6 +273,7 @@ class Trainer:
             self.schedule.load_state_dict(state["schedule"])
             self.fabric.strategy.precision.load_state_dict(state["precision"])
             self.task.load_sampler_state(state["sampler"])
+            self._epoch_start = self.task.sampler_state()
             self.task.load_state_dict(state["task"])
             self.guard.collapsed_steps = int(state["collapsed_steps"])
             torch.set_rng_state(state["rng"])

@@ -61,6 +61,8 @@ def test_people_without_an_anchor_are_named() -> None:
 def test_the_command_that_copies_is_named_for_its_own_word_only() -> None:
     with pytest.raises(InputError, match=r"0001\.png to 0001-id\.png, or let any picture be the anchor"):
         anchor_pictures(folder("a/1.png"), "id")
+    with pytest.raises(InputError, match=r"\(`dataset passports` does so in a copy\)"):
+        anchor_pictures(folder("a/1.png"), "Script")
 
 
 def test_of_many_people_without_an_anchor_the_first_are_named() -> None:

@@ -33,6 +33,7 @@ def test_the_two_folders_are_known_by_their_names(
 ) -> None:
     folder = lay_out({f"{training}/Ada": 2, f"{held}/Ada": 1})
     assert given_split(folder) == GivenSplit(training, held)
+    assert held_by_folder(people_across(folder)).sum() == 1
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,13 @@ def test_shares_are_as_even_as_can_be(most: list[int], data: st.DataObject) -> N
     assert len(able) == 0 or able.min() >= shares.max() - 1
 
 
+def test_what_is_left_over_goes_to_anybody_who_has_more() -> None:
+    """Of ten, the first gives one and the others two: the tenth comes from one of the three that still have some."""
+    most, generator = np.array([1, 3, 9, 5, 2]), np.random.default_rng(0)
+    given_by = np.stack([even_shares(most, 10, generator) for _ in range(300)])
+    np.testing.assert_allclose(given_by.mean(axis=0), [1, 7 / 3, 7 / 3, 7 / 3, 2], atol=0.1)
+
+
 @given(st.integers(0, 10**17))
 def test_pairs_are_numbered_one_by_one(number: int) -> None:
     one, other = _pair_number(number)

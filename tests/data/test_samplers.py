@@ -13,10 +13,9 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from facenet.data.samplers import BalancedSampler, Draw, PeopleSampler, batch_shape, sequential_batches
+from facenet.data.combinations import PairSampler, TripletSampler
+from facenet.data.samplers import BalancedSampler, Draw, PeopleSampler, Sampler, batch_shape, sequential_batches
 from facenet.errors import CheckpointError, InputError, UsageError
-
-Sampler = PeopleSampler | BalancedSampler
 
 
 def labels_of(counts: list[int], seed: int = 0) -> np.ndarray:
@@ -238,12 +237,19 @@ def test_balanced_sampler_refuses() -> None:
         BalancedSampler(labels_of([9, 9]), batch_size=1, seed=0)
 
 
+# People with one anchor, with nothing but anchors, with several, and with a single picture.
+ANCHORED = np.repeat([4, 1, 7, 9], [9, 5, 12, 1])
+ANCHORS = np.isin(np.arange(27), [0, *range(9, 14), 14, 15, 16, 26])
 SAMPLERS: dict[str, Callable[[int], Sampler]] = {
     "people": lambda seed: PeopleSampler(
         labels_of([9, 5, 2, 30, 1, 1, 1]), people_per_batch=3, images_per_person=4, seed=seed
     ),
     "balanced": lambda seed: BalancedSampler(labels_of([9, 5, 2, 30, 1]), batch_size=8, seed=seed),
     "plain": lambda seed: BalancedSampler(labels_of([9, 5, 2, 30, 1]), batch_size=8, seed=seed, balanced=False),
+    "triplets": lambda seed: TripletSampler(labels_of([9, 5, 2, 30, 1]), triplets_per_batch=8, seed=seed),
+    "anchored triplets": lambda seed: TripletSampler(ANCHORED, triplets_per_batch=8, seed=seed, anchors=ANCHORS),
+    "pairs": lambda seed: PairSampler(labels_of([9, 5, 2, 30, 1]), pairs_per_batch=8, seed=seed),
+    "anchored pairs": lambda seed: PairSampler(ANCHORED, pairs_per_batch=8, seed=seed, anchors=ANCHORS),
 }
 every_sampler = pytest.mark.parametrize("make", SAMPLERS.values(), ids=SAMPLERS)
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from known_heads import OneDirection, knowing_pair_head
 from numpy.typing import NDArray
 from torch import Tensor
@@ -369,6 +371,27 @@ def test_who_has_no_reference_or_nothing_held_against_it_is_in_no_pair() -> None
     assert found.pairs is None and "two people" in found.reasons["pairs"]
     nobody = heldout_parts(split, {"pairs"}, np.zeros(16, dtype=bool))
     assert not nobody.paired.any() and not nobody.references.any()
+
+
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=6), st.booleans(), st.booleans(), st.integers(0, 2**32))
+def test_in_no_pair_is_anything_trained_on_held_against_a_reference(
+    counts: list[int], open_set: bool, marked: bool, seed: int
+) -> None:
+    labels, generator = np.repeat(np.arange(len(counts)), counts), np.random.default_rng(seed)
+    person_held = generator.random(len(counts)) < (0.5 if open_set else 0.0)
+    split = Split(generator.random(len(labels)) < 0.5, person_held, labels)
+    anchors = generator.random(len(labels)) < 0.5 if marked else None
+    parts = heldout_parts(split, {"pairs"}, anchors)
+    references, others = parts.references, parts.paired & ~parts.references
+    assert not (references & ~parts.paired).any() and not (parts.paired & ~parts.needed).any()
+    measured = split.held_people if person_held.any() else split.held_images
+    assert not (others & ~measured).any()
+    if anchors is None:
+        assert (references == measured).all() and not others.any()
+    else:
+        may_be_first = anchors & (measured if person_held.any() else split.train)
+        assert (references == may_be_first & np.isin(labels, labels[parts.paired])).all()
+        assert set(labels[others]) <= set(labels[references])
 
 
 def test_pairs_are_decided_anew_where_other_figures_are_taken_over(folder: Folder) -> None:

@@ -101,6 +101,13 @@ def test_an_ideal_embedder_with_an_ideal_head_is_perfect() -> None:
     np.testing.assert_array_equal(found.same, same)
 
 
+def test_pairs_of_which_the_head_is_sure_are_still_ranked() -> None:
+    """Scores of 30 and 24: in float32 both probabilities would be 1."""
+    rows = torch.tensor([[1.0], [2.0], [1.7]])
+    found = decide_pairs(knowing_pair_head(1), rows, np.array([0, 0]), np.array([1, 2]), np.array([True, False]))
+    assert found.roc_auc == 1 and found.probabilities.max() < 1
+
+
 def test_an_embedder_that_sees_no_difference_is_chance() -> None:
     first, second, same = every_pair(5, 3)
     found = decide_pairs(knowing_pair_head(5), torch.ones(15, 5) / 5**0.5, first, second, same)

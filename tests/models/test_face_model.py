@@ -125,6 +125,16 @@ def test_frozen_stages_stay_in_eval(trunk: Backbone) -> None:
         assert not any(module.training for module in model.modules())
 
 
+@pytest.mark.parametrize("name", ["alexnet", "inception_resnet_v1"])
+def test_a_trunk_that_does_not_learn_drops_nothing(name: str) -> None:
+    """Dropout lies between the stages, and belongs to none."""
+    with torch.device("meta"):
+        trunk, head = build_backbone(name, dropout=0.5), build_head("linear", 512, 3)
+    assert [layer for layer in trunk.modules() if isinstance(layer, nn.Dropout) and layer.p]
+    FaceModel(trunk, head, trainable="head").train()
+    assert not any(module.training for module in trunk.modules()) and head.training
+
+
 def test_a_training_step_changes_what_is_trainable_and_nothing_else(trunk: Backbone, pictures: Pictures) -> None:
     model = FaceModel(trunk, build_head("linear", 128, 4), trainable="last:2").train()
     before = {key: value.clone() for key, value in model.state_dict().items()}

@@ -135,15 +135,16 @@ def _one() -> Backbone:
         return build_backbone("resnet18")
 
 
-@given(st.integers(1, 400), st.integers(1, 400))
-def test_a_margin_keeps_its_share_and_is_always_possible(height: int, width: int) -> None:
+@given(st.integers(1, 400), st.integers(1, 400), st.integers(0, 223))
+def test_a_margin_keeps_its_share_and_is_always_possible(height: int, width: int, margin: int) -> None:
     backbone = _one()
-    backbone.preprocessing = Preprocessing(224, 224, detector="mtcnn", crop="margin-20")
-    backbone.photo_crop = "margin-20"
+    backbone.preprocessing = Preprocessing(224, 224, detector="mtcnn", crop=f"margin-{margin}")
+    backbone.photo_crop = f"margin-{margin}"
     set_input_size(backbone, f"{height}x{width}")
-    contract = backbone.preprocessing
-    assert contract.crop == backbone.photo_crop and contract.margin < min(height, width)
-    assert abs(contract.margin / min(height, width) - 20 / 224) <= 0.5 / min(height, width) + 1e-9
+    contract, side = backbone.preprocessing, min(height, width)
+    assert contract.crop == backbone.photo_crop and contract.margin < side
+    # Rounded; or, where that would leave nothing of the face, one pixel of it.
+    assert abs(contract.margin - side * margin / 224) <= 0.5 or contract.margin == side - 1 < side * margin / 224
 
 
 def test_faces_turned_onto_a_template_stay_so() -> None:

@@ -276,6 +276,18 @@ def test_a_random_neck_tells_pictures_apart(exercised: Exercised, inputs: Inputs
             assert float((rows @ rows.T).fill_diagonal_(-1).max()) < 0.97
 
 
+def test_a_random_neck_neither_fades_nor_minds_how_loud_its_base_is(exercised: Exercised) -> None:
+    base = exercised("mobilefacenet")
+    generator = torch.Generator().manual_seed(0)
+    features, maps = torch.randn(8, 128, generator=generator), torch.randn(8, 512, 7, 6, generator=generator)
+    for neck, given_values in (("linear-256-128-64", features), ("conv-256-64", maps)):
+        layers = necked(base, neck).eval().neck
+        with torch.no_grad():
+            loud, quiet = layers(given_values), layers(1e-3 * given_values)
+        torch.testing.assert_close(functional.normalize(quiet), functional.normalize(loud), atol=1e-5, rtol=0)
+        assert float(loud.square().mean()) > 0.5
+
+
 def test_the_seed_decides_base_and_neck_and_the_base_is_the_bare_one() -> None:
     before = torch.get_rng_state()
     states = [build_backbone("mobilefacenet", seed=seed, neck=CONV).state_dict() for seed in (5, 5, 6)]
@@ -340,6 +352,14 @@ def test_dropout_with_convolutions_lies_between_them() -> None:
         assert kinds == [*one, "Dropout", *one, "Dropout", *one, "AdaptiveMaxPool2d", "Flatten"]
         assert {layer.p for layer in trunk.neck if isinstance(layer, nn.Dropout)} == {0.3}
         assert not [layer for layer in trunk.base.modules() if isinstance(layer, nn.Dropout) and layer.p]
+
+
+@pytest.mark.parametrize("name", ["resnet18", "inception_v3"])
+def test_nothing_is_dropped_behind_a_single_convolution(name: str) -> None:
+    with torch.device("meta"):
+        trunk = build_backbone(name, neck="conv-9", dropout=0.3)
+    assert not [layer for layer in trunk.modules() if isinstance(layer, nn.Dropout) and layer.p]
+    assert not takes_dropout(name, "conv-9")
 
 
 def test_convolutions_need_a_feature_map(toy: str) -> None:

@@ -17,6 +17,7 @@ from facenet.models.face_model import FaceModel
 from facenet.models.inference import InferenceTrunk
 from facenet.models.input_size import set_input_size
 from facenet.models.registry import build_backbone
+from facenet.models.timm_backbones import TimmBackbone
 from facenet.models.weights import load_strictly, pretrain
 
 # A convolutional network with plain batch normalisation, one whose normalisation holds the activation too, one without
@@ -60,6 +61,14 @@ def test_features_are_what_timms_classifier_is_given(backbone: Backbone, picture
     assert features.shape == (4, backbone.embedding_size)
     torch.testing.assert_close(features, expected, atol=1e-5, rtol=1e-5)
     assert float((expected - expected.mean(dim=0)).abs().max()) > 0.1, "collapsed: this test shows nothing"
+
+
+def test_layers_between_pooling_and_classifier_decide_the_embeddings_size() -> None:
+    with torch.device("meta"):
+        backbone = build_backbone("timm:mobilenetv3_small_050").eval()
+        assert isinstance(backbone, TimmBackbone)
+        shape = backbone.features(torch.empty(1, 3, 224, 224)).shape
+    assert shape == (1, backbone.embedding_size) and backbone.embedding_size != backbone.network.num_features
 
 
 def test_the_contract_is_timms(backbone: Backbone) -> None:

@@ -17,6 +17,7 @@ from toys import ToyBackbone, toy_config, toy_trainer
 
 from facenet.errors import CheckpointError, ContractError, FacenetError, StorageError
 from facenet.models.face_model import FaceModel
+from facenet.models.registry import build_backbone
 from facenet.training import files
 from facenet.training.checkpoint import (
     Description,
@@ -71,6 +72,20 @@ def test_what_is_saved_comes_back(saved: Path) -> None:
     assert description.created.endswith("+00:00")
     assert description.versions is not None and description.versions["torch"] == torch.__version__.partition("+")[0]
     assert sorted(file.name for file in saved.iterdir()) == ["checkpoint.json", "model.safetensors", "trainer_state.pt"]
+
+
+def test_neck_and_dropout_come_back(parts: tuple[FaceModel, Description], tmp_path: Path) -> None:
+    """A resumed run that dropped nothing any more would learn something else."""
+    config = toy_config(backbone="mobilefacenet", neck="conv-8-4", dropout=0.3, task="siamese", primary="pair_f1")
+    trunk = build_backbone(config.backbone, seed=1, neck=config.neck, dropout=config.dropout)
+    described = replace(
+        parts[1], config=config, preprocessing=trunk.preprocessing, fingerprint=trunk.fingerprint(), people=()
+    )
+    model, _ = load_model(save_checkpoint(tmp_path, "last", build_model(trunk, config, ()), described, None))
+    for part in (model.trunk, model.pair_head):
+        assert part is not None
+        assert {layer.p for layer in part.modules() if isinstance(layer, torch.nn.Dropout)} == {0.3}
+    assert model.trunk.fingerprint() == trunk.fingerprint()
 
 
 def test_names_of_any_kind_survive(tmp_path: Path, parts: tuple[FaceModel, Description]) -> None:
@@ -384,5 +399,6 @@ def test_the_model_of_each_task() -> None:
     people = build_model(ToyBackbone(), toy_config(task="classification", primary="accuracy"), ("Ada", "Bo", "Cy"))
     assert people.head is not None and people.pair_head is None
     assert people.scores(torch.zeros(2, 3, 32, 32)).shape == (2, 3)
-    pairs = build_model(ToyBackbone(), toy_config(task="siamese", primary="pair_f1"), ())
+    pairs = build_model(ToyBackbone(), toy_config(task="siamese", primary="pair_f1", dropout=0.3), ())
     assert pairs.head is None and pairs.pair_head is not None
+    assert {layer.p for layer in pairs.pair_head.modules() if isinstance(layer, torch.nn.Dropout)} == {0.3}

@@ -88,6 +88,7 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "evaluated every other epoch": {"eval_every": 2},
     "every epoch kept": {"keep_epochs": True},
+    "bf16": {"precision": "bf16"},
     "amsgrad": {"optimiser": "adam", "amsgrad": True},
     "last two stages": {"trainable": "last:2"},
     "embedding layer": {"trainable": "head"},
@@ -287,6 +288,19 @@ def test_early_stop(tmp_path: Path) -> None:
     assert (more.status, more.progress.epoch, more.best["roc_auc"]) == ("finished", 4, 0.9)
 
 
+@pytest.mark.parametrize("steps", [7, 10], ids=["within an epoch", "at the end of one"])
+def test_a_run_that_stops_as_soon_as_it_goes_on_keeps_its_place(tmp_path: Path, steps: int) -> None:
+    """Resumed with too little patience it saves at once, before it has planned an epoch."""
+    config = toy_config(epochs=4)
+    toy_trainer(tmp_path / "whole", config, evaluate=scripted([0.5] * 5)).fit()
+    toy_trainer(tmp_path / "stopped", config, evaluate=scripted([0.5] * 2), stop=after(steps)).fit()
+    impatient = toy_config(epochs=4, patience=1)
+    outcome = toy_trainer(tmp_path / "stopped", impatient, resume=True, evaluate=scripted([])).fit(resume=True)
+    assert outcome.status == "stopped_early"
+    toy_trainer(tmp_path / "stopped", config, resume=True, evaluate=scripted([0.5] * 3)).fit(resume=True)
+    assert_same_run(tmp_path / "whole", tmp_path / "stopped")
+
+
 def test_nothing_to_measure_is_no_reason_to_stop(tmp_path: Path) -> None:
     outcome = toy_trainer(tmp_path, toy_config(patience=1), evaluate=lambda model: {}).fit()
     assert (outcome.status, outcome.progress.epoch, outcome.start, outcome.best) == ("finished", 3, {}, {})
@@ -323,6 +337,14 @@ def test_broken_weights_are_not_taken_for_a_finished_run(tmp_path: Path) -> None
         trainer.fit()
     assert all(value.isfinite().all() for value in weights(tmp_path, "best").values())
     assert all(value.isfinite().all() for value in weights(tmp_path, "last").values())
+
+
+def test_collapsed_steps_are_counted_on_after_an_interruption(tmp_path: Path) -> None:
+    for resume, counted in ((False, 3), (True, 6)):
+        trainer = toy_trainer(tmp_path, toy_config(), resume=resume, stop=after(3))
+        trainer.guard.least_spread = 5.0
+        trainer.fit(resume=resume)
+        assert trainer.guard.collapsed_steps == counted
 
 
 def test_collapse_is_noticed_and_the_best_weights_stay(tmp_path: Path) -> None:
@@ -403,6 +425,20 @@ def test_a_longer_schedule_is_followed_from_where_it_stands(tmp_path: Path) -> N
     assert rates["run"][9] < 1e-6 < rates["run"][10]
 
 
+def test_the_last_epoch_is_always_evaluated(tmp_path: Path) -> None:
+    toy_trainer(tmp_path, toy_config(eval_every=2, epochs=3)).fit()
+    assert [record["epoch"] for record in records(tmp_path) if record["kind"] == "evaluation"] == [0, 2, 3]
+
+
+@pytest.mark.parametrize(("eval_every", "falls"), [(1, 4), (2, 7)])
+def test_a_plateau_counts_the_evaluations_after_epochs(tmp_path: Path, eval_every: int, falls: int) -> None:
+    """The first one that is counted sets the mark, which the starting weights do not; the third is one too many."""
+    config = toy_config(schedule="plateau", step_epochs=1, gamma=0.5, eval_every=eval_every, epochs=falls)
+    toy_trainer(tmp_path, config, evaluate=lambda model: {"roc_auc": 0.5}).fit()
+    rates = {record["epoch"]: record["lr"] / config.lr for record in records(tmp_path) if record["kind"] == "step"}
+    assert rates == {epoch: 0.5 if epoch == falls else 1.0 for epoch in range(1, falls + 1)}
+
+
 class Heard:
     """A listener that remembers."""
 
@@ -446,12 +482,42 @@ def test_the_listener_hears_everything_in_order(tmp_path: Path) -> None:
     assert heard.calls[-2][1]["metrics"].keys() == {"roc_auc"}
 
 
+def test_the_time_left_is_that_of_pictures_and_not_of_samples(tmp_path: Path) -> None:
+    trainer = toy_trainer(tmp_path, toy_config(task="siamese", primary="pair_f1"))
+    # Two steps of eight pairs in four seconds.
+    trainer.progress.step, trainer.progress.images = 2, 32
+    trainer._seconds, trainer._images = 4.0, 32
+    record = trainer._record(0.5, {})
+    assert record["images_per_second"] == 8.0
+    assert record["seconds_left"] == 2.0 * (3 * trainer.steps_per_epoch - 2)
+
+
 def test_metrics_that_cannot_decide_are_said_so(tmp_path: Path) -> None:
     heard = Heard()
     outcome = toy_trainer(tmp_path, toy_config(epochs=1, primary="accuracy"), listener=heard).fit()
     assert any(name == "say" and "accuracy" in text for name, text in heard.calls)
     assert outcome.best == {} and outcome.progress.best_value is None
     assert (usable := RunFolder(tmp_path).usable()) is not None and usable.name.startswith("last")
+
+
+@pytest.mark.parametrize(
+    ("settings", "figures", "missing"),
+    [
+        ({"plateau_watch": "loss"}, {"roc_auc": 0.5}, "loss"),
+        ({"plateau_watch": "loss"}, {"roc_auc": 0.5, "loss": 1.0}, None),
+        ({"primary": "accuracy"}, {"loss": 1.0}, "accuracy"),
+        ({}, {}, "roc_auc"),
+        ({}, {"roc_auc": 0.5}, None),
+    ],
+)
+def test_a_rate_that_waits_for_what_is_not_measured_is_said_so(
+    tmp_path: Path, settings: dict[str, Any], figures: dict[str, float], missing: str | None
+) -> None:
+    heard = Heard()
+    config = toy_config(epochs=2, schedule="plateau", **settings)
+    toy_trainer(tmp_path, config, evaluate=lambda model: dict(figures), listener=heard).fit()
+    said = [text for name, text in heard.calls if name == "say" and "learning rate" in text]
+    assert said == ([] if missing is None else [f"{missing} cannot be measured here: the learning rate will stay"])
 
 
 def test_checkpoints_say_how_often_was_measured(tmp_path: Path) -> None:
@@ -493,6 +559,25 @@ def test_the_weights_of_every_epoch_can_be_kept(tmp_path: Path) -> None:
     first, last = (load_model(path)[0].state_dict() for path in (kept[0], kept[-1]))
     assert any(not torch.equal(first[name], last[name]) for name in first)
     assert not list((tmp_path / "checkpoints").glob("epoch-*/trainer_state.pt"))
+    measured = [record["metrics"] for record in records(tmp_path) if record["kind"] == "evaluation"]
+    assert [Description.read(path).metrics for path in kept] == measured[1:]
+
+
+def test_weights_of_an_epoch_done_twice_are_kept_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    evaluate = engine.Trainer._evaluate
+
+    def die_after_two_epochs(self: engine.Trainer, monitor: Any) -> None:
+        if self.progress.epoch == 2:
+            raise Killed
+        evaluate(self, monitor)
+
+    config = toy_config(keep_epochs=True, epochs=2)
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(engine.Trainer, "_evaluate", die_after_two_epochs)
+        toy_trainer(tmp_path, config).fit()
+    toy_trainer(tmp_path, config, resume=True).fit(resume=True)
+    kept = sorted((tmp_path / "checkpoints").glob("epoch-*"))
+    assert [Description.read(path).epoch for path in kept] == [1, 2]
 
 
 def test_means_of_an_epoch_are_over_its_pictures(tmp_path: Path) -> None:

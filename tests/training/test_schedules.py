@@ -92,6 +92,22 @@ def test_state_goes_through_a_file(schedule: str, tmp_path: Any) -> None:
             schedule_.after_evaluation(0.4)
 
 
+def test_a_longer_cosine_is_taken_up_with_the_very_next_step() -> None:
+    made = {}
+    for epochs in (2, EPOCHS):
+        config = toy_config(schedule="cosine", epochs=epochs, lr=0.2)
+        optimiser = build_optimiser([nn.Parameter(torch.zeros(1))], config)
+        made[epochs] = optimiser, Schedule(optimiser, config, STEPS)
+    (ended, short), (optimiser, longer) = made[2], made[EPOCHS]
+    for _ in range(2 * STEPS):
+        ended.step()
+        short.after_step()
+    assert short.lr < 1e-6
+    optimiser.load_state_dict(ended.state_dict())
+    longer.load_state_dict(short.state_dict())
+    assert longer.lr == pytest.approx(rates({"schedule": "cosine"})[2 * STEPS])
+
+
 @pytest.mark.parametrize(
     ("name", "kind"), [("sgd", torch.optim.SGD), ("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW)]
 )

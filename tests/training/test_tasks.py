@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,29 @@ def test_triplet_batches_hold_people_with_several_pictures() -> None:
     for batch in task.epoch_batches():
         counts = np.bincount(LABELS[[draw.index for draw in batch]], minlength=6)
         assert sorted(counts.tolist()) == [0, 0, 2, 2, 2, 2]
+
+
+@pytest.mark.parametrize("config", [toy_config, head_config, sampled_config, pair_config])
+def test_the_seed_decides_the_batches(config: Callable[..., Any]) -> None:
+    first, again, other = (build_task(LABELS, config(seed=seed)).epoch_batches() for seed in (1, 1, 2))
+    assert first == again
+    indices = [[[draw.index for draw in batch] for batch in batches] for batches in (first, other)]
+    assert indices[0] != indices[1]
+
+
+@pytest.mark.parametrize("balanced", [True, False])
+def test_people_or_pictures_are_drawn_equally_often(balanced: bool) -> None:
+    labels = np.repeat([0, 1, 2], [2, 4, 18])
+    task = ClassificationTask(labels, head_config(balanced=balanced))
+    drawn = [draw.index for batch in task.epoch_batches() for draw in batch]
+    assert np.bincount(labels[drawn]).tolist() == ([8, 8, 8] if balanced else [2, 4, 18])
+
+
+def test_a_soft_margin_is_that_of_the_loss() -> None:
+    rows, labels = embeddings(), torch.arange(4).repeat_interleave(3)
+    found = TripletTask(LABELS, toy_config(soft=True, mining="hard")).loss(FaceModel(ToyBackbone()), rows, labels)
+    triplets = mine(rows, labels, Strategy.HARD, margin=toy_config().margin)
+    assert torch.equal(found.loss, TripletLoss(toy_config().margin, soft=True)(rows, triplets).loss)
 
 
 @pytest.mark.parametrize("strategy", list(Strategy))
