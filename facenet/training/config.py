@@ -24,6 +24,12 @@ WATCHED = ("primary", "loss")
 MEASURES = ("verification", "identification", "classification", "pairs")
 """What can be measured on held-out pictures; ``all`` stands for all that the model and the pictures allow."""
 
+MOST_SEED = 2**63 - 1
+"""What every generator in use takes."""
+
+MOST_WORKERS = 256
+"""Loading processes; each holds a copy of the program, and more than this would only exhaust the machine."""
+
 MAY_CHANGE_ON_RESUME = frozenset({"epochs", "patience", "save_steps", "save_seconds", "eval_every", "workers"})
 """What a resumed run may set anew. All else is part of what the run *is*: changing it makes a new run."""
 
@@ -72,7 +78,7 @@ class TrainingConfig:
             good network than its weights can gain.
         precision: ``fp32``, ``bf16``, ``fp16`` or ``auto``; the run stores what ``auto`` came to.
         compile: use ``torch.compile``.
-        workers: loading processes, -1 for automatic.
+        workers: loading processes, at most :data:`MOST_WORKERS`; -1 for automatic.
         seed: of everything random.
         measure: what is measured on held-out pictures: ``all``, or some of :data:`MEASURES`, separated by commas. What
             is left out costs no time.
@@ -159,8 +165,12 @@ class TrainingConfig:
             "seed", "patience", "save_steps", "weight_decay", "momentum", "clip", "save_seconds",
             "resize", "plateau_threshold",
         ):  # fmt: skip
-            if not getattr(self, name) >= 0:
-                raise UsageError(f"{_flag(name)} must not be negative, got {getattr(self, name)}")
+            if not 0 <= getattr(self, name) < math.inf:
+                raise UsageError(f"{_flag(name)} must be a finite number and not negative, got {getattr(self, name)}")
+        if self.seed > MOST_SEED:
+            raise UsageError(f"--seed must be from 0 to {MOST_SEED:,}, not {self.seed:,}")
+        if not -1 <= self.workers <= MOST_WORKERS:
+            raise UsageError(f"--workers must be from 0 to {MOST_WORKERS}, or -1 for automatic, not {self.workers}")
         for name in ("lr", "margin", "gamma"):
             if not 0 < getattr(self, name) < math.inf:
                 raise UsageError(f"{_flag(name)} must be a positive number, not {getattr(self, name)}")
