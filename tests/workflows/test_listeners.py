@@ -49,7 +49,7 @@ def test_the_python_of_the_page_on_training(
     (tmp_path / "datasets").mkdir()
     (tmp_path / "datasets" / "custom_images").symlink_to(drawn_people)
     monkeypatch.chdir(tmp_path)
-    exec(code.replace('"epochs": 5', '"epochs": 1'), {})
+    exec(code.replace('"epochs": 5', '"epochs": 1'), {"__name__": "__main__"})
     lines = capfd.readouterr().out.splitlines()
     assert lines[-2].startswith("epoch   1  roc_auc ")
     assert lines[-1].startswith("runs/triplet-001/checkpoints/best-") and "'roc_auc': " in lines[-1]
