@@ -102,8 +102,14 @@ class Description:
         """Read ``checkpoint.json`` from a checkpoint folder.
 
         Raises:
-            CheckpointError: not there, damaged, not one of ours, or of a later version.
+            CheckpointError: not there, damaged, not one of ours, of a later version, or a run instead of one of its
+                checkpoints.
         """
+        inside = path / "checkpoints"
+        if inside.is_dir() and not (path / "checkpoint.json").exists():
+            found = usable(inside)
+            example = "but it has none" if found is None else f"such as {printable(found)}"
+            raise CheckpointError(f"{printable(path)} is the folder of a run: name one of its checkpoints, {example}")
         values = read_json(path / "checkpoint.json")
         if values.get("format") != FORMAT:
             raise CheckpointError(f"{printable(path)} is no facenet checkpoint")
@@ -179,6 +185,12 @@ def newest(folder: Path, kind: str | None = None) -> Path | None:
     """The checkpoint with the most steps in a run's checkpoint folder, of one kind or of any."""
     entries = [entry for entry in _entries(folder) if kind is None or entry.name.startswith(kind)]
     return max(entries, key=_order, default=None)
+
+
+def usable(folder: Path) -> Path | None:
+    """The checkpoint to use: the best one, or the last of a run that has not been evaluated."""
+    best = newest(folder, "best")
+    return best if best is not None else newest(folder)
 
 
 def load_model(path: Path, *, backbone: str | None = None) -> tuple[FaceModel, Description]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facenet.errors import StorageError
-from facenet.training.checkpoint import newest
+from facenet.training.checkpoint import newest, usable
 from facenet.training.files import storage_error
 
 _NAME = re.compile(r"(triplet|classification|siamese)-(\d{3,})")
@@ -49,8 +49,7 @@ class RunFolder:
 
     def usable(self) -> Path | None:
         """The checkpoint to use: the best one, or the last of a run that has not been evaluated."""
-        best = newest(self.checkpoints, "best")
-        return best if best is not None else newest(self.checkpoints)
+        return usable(self.checkpoints)
 
 
 def create_run(runs: Path, task: str) -> RunFolder:

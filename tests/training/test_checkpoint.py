@@ -303,6 +303,14 @@ def test_an_architecture_this_version_does_not_have(saved: Path) -> None:
     assert_one_line(caught.value)
 
 
+def test_a_run_instead_of_its_checkpoint(saved: Path, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="is the folder of a run: name one of its checkpoints, such as .*best-"):
+        load_model(tmp_path / "run")
+    (tmp_path / "begun" / "checkpoints").mkdir(parents=True)
+    with pytest.raises(CheckpointError, match="but it has none"):
+        load_model(tmp_path / "begun")
+
+
 def test_no_checkpoint_at_all(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no checkpoint at"):
         load_model(tmp_path / "missing")
